@@ -1,0 +1,48 @@
+"""What a candidate is: operators, expressions over them, spaces of them, and their lowering."""
+
+from .differentiate import derivative, gradients
+from .expr import (
+    Apply,
+    Constant,
+    Expr,
+    Input,
+    Parameter,
+    Scope,
+    depth,
+    inputs,
+    node_count,
+    parameters,
+)
+from .format import infix
+from .lowering.eager import Activation, evaluate, value_and_slopes
+from .operator import Operator
+from .operators import OPERATORS, operator
+from .parse import parse
+from .zoo import KnownActivation, baselines, known_activations, read_formula
+
+__all__ = [
+    "OPERATORS",
+    "Activation",
+    "Apply",
+    "Constant",
+    "Expr",
+    "Input",
+    "KnownActivation",
+    "Operator",
+    "Parameter",
+    "Scope",
+    "baselines",
+    "depth",
+    "derivative",
+    "evaluate",
+    "gradients",
+    "infix",
+    "inputs",
+    "known_activations",
+    "node_count",
+    "operator",
+    "parameters",
+    "parse",
+    "read_formula",
+    "value_and_slopes",
+]

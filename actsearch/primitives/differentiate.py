@@ -1,0 +1,113 @@
+"""Derivatives as expressions, by reverse accumulation over the shared subexpressions."""
+
+from __future__ import annotations
+
+import math
+from functools import cache, lru_cache
+
+from .expr import Apply, Constant, Expr, Input, Parameter, postorder, substitute
+from .operator import Operator
+from .operators import OPERATORS
+from .parse import parse
+
+_ZERO, _ONE, _MINUS_ONE = Constant(0.0), Constant(1.0), Constant(-1.0)
+# Above this exponent |x| = 1e4 leaves the range of float32 (1e38), where an overflow in one
+# factor of the chain rule can meet an underflow in the other.
+_SAFE_GROWTH = 8.0
+
+
+@lru_cache(maxsize=4096)
+def gradients(expr: Expr) -> dict[Expr, Expr]:
+    """Partial derivatives by every input and trainable parameter that the expression reads.
+
+    Raises:
+        ValueError: an operator in it has no derivative in closed form.
+    """
+    order = list(postorder(expr))
+    growth = _growth(order)
+    adjoint: dict[Expr, Expr] = {expr: _ONE}
+    for node in reversed(order):
+        outer = adjoint.get(node, _ZERO)
+        if not isinstance(node, Apply) or outer == _ZERO:
+            continue
+        variable = [not isinstance(a, Constant) for a in node.arguments]
+        for argument, slope, wanted in zip(
+            node.arguments, _slopes_at(node.operator, node.arguments), variable, strict=True
+        ):
+            if wanted:
+                term = _product(outer, slope, growth)
+                adjoint[argument] = _sum(adjoint.get(argument, _ZERO), term)
+    return {leaf: adjoint.get(leaf, _ZERO) for leaf in order if isinstance(leaf, Input | Parameter)}
+
+
+def derivative(expr: Expr, by: str = "x") -> Expr:
+    """Derivative by the named input; 0 if the expression does not read it."""
+    return gradients(expr).get(Input(by), _ZERO)
+
+
+@cache
+def _slopes(operator: Operator) -> tuple[Expr, ...]:
+    if not operator.slopes:
+        raise ValueError(f"operator '{operator.name}' has no derivative in closed form")
+    return tuple(parse(text, input_names=("x", "y")) for text in operator.slopes)
+
+
+def _slopes_at(operator: Operator, arguments: tuple[Expr, ...]) -> list[Expr]:
+    names = (Input("x"), Input("y"))
+    return [
+        _simplified(substitute(slope, dict(zip(names, arguments, strict=False))))
+        for slope in _slopes(operator)
+    ]
+
+
+def _simplified(expr: Expr) -> Expr:
+    """Fold a negated constant, the only folding that slope formulas need."""
+    match expr:
+        case Apply(operator, (Constant(value),)) if operator.name == "neg":
+            return Constant(-value)
+    return expr
+
+
+def _growth(order: list[Expr]) -> dict[Expr, float]:
+    known: dict[Expr, float] = {}
+    for node in order:
+        _measure_growth(node, known)
+    return known
+
+
+def _measure_growth(expr: Expr, known: dict[Expr, float]) -> float:
+    for node in postorder(expr):
+        if node in known:
+            continue
+        match node:
+            case Input():
+                known[node] = 1.0
+            case Apply(operator, arguments):
+                bound = operator.growth(*(known[a] for a in arguments))
+                known[node] = math.inf if math.isnan(bound) else bound
+            case _:
+                known[node] = 0.0
+    return known[expr]
+
+
+def _product(outer: Expr, slope: Expr, growth: dict[Expr, float]) -> Expr:
+    for one, other in ((outer, slope), (slope, outer)):
+        if one == _ZERO:
+            return _ZERO
+        if one == _ONE:
+            return other
+        if one == _MINUS_ONE:
+            return Apply(OPERATORS["neg"], (other,))
+    both = [_measure_growth(factor, growth) for factor in (outer, slope)]
+    name = "chain" if max(both) > _SAFE_GROWTH else "mul"
+    return Apply(OPERATORS[name], (outer, slope))
+
+
+def _sum(left: Expr, right: Expr) -> Expr:
+    if left == _ZERO:
+        return right
+    if right == _ZERO:
+        return left
+    if isinstance(right, Apply) and right.operator.name == "neg":
+        return Apply(OPERATORS["sub"], (left, right.arguments[0]))
+    return Apply(OPERATORS["add"], (left, right))

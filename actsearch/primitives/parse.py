@@ -1,0 +1,264 @@
+"""Text to expression. Text is hostile: it is read by this parser alone and never evaluated.
+
+Grammar (`**` is `^`; the power binds tightest and to the right):
+
+    sum      = product { ("+" | "-") product }
+    product  = negation { ("*" | "/") negation }
+    negation = "-" negation | power
+    power    = atom [ "^" negation ]
+    atom     = NUMBER | "(" sum ")" | NAME | NAME "(" sum { "," sum } ")"
+             | NAME "[" ["-"] NUMBER [ "," ("channel" | "tensor") ] "]"
+
+A name is an input (`x`; or `u` and `v`), `pi`, an operator, a known function given by the caller,
+or a trainable parameter, which is written with its initial value, as `beta[1]` or
+`beta[0.25, channel]`; once it has been written so, `beta` alone means the same one.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+from ..errors import ParseError
+from .expr import Apply, Constant, Expr, Input, Parameter, Scope, depth, inputs, node_count
+from .expr import substitute as substitute_in
+from .operators import OPERATORS, did_you_mean
+
+MAX_LENGTH = 10_000
+MAX_DEPTH = 64
+MAX_NODES = 1_000
+
+_INPUTS = ("x", "u", "v")
+_TOKEN = re.compile(
+    r"(?P<number>(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
+    r"|(?P<sign>\*\*|[-+*/^(),\[\]])",
+    re.ASCII,
+)
+_SHOWN = 60
+
+
+def parse(
+    text: str,
+    functions: Mapping[str, Expr] | None = None,
+    input_names: tuple[str, ...] = _INPUTS,
+) -> Expr:
+    """Read a formula in call form or infix.
+
+    Args:
+        text: for example `mul(x, sigmoid(mul(1.702, x)))` or `x*sigmoid(1.702*x)`.
+        functions: known functions of `x` that may be called by name, such as `silu`.
+        input_names: names that stand for inputs.
+
+    Raises:
+        ParseError: the text is not a formula, or is longer than MAX_LENGTH characters, deeper
+            than MAX_DEPTH levels or larger than MAX_NODES nodes; the message gives the line
+            and column.
+    """
+    if not isinstance(text, str):
+        raise ParseError(f"a formula must be text, got {type(text).__name__}")
+    if len(text) > MAX_LENGTH:
+        raise ParseError(f"formula of {len(text):,} characters; at most {MAX_LENGTH:,} are allowed")
+    if not text.strip():
+        raise ParseError("the formula is empty; write for example 'x*sigmoid(x)'")
+    expr = _Parser(text, functions or {}, input_names).formula()
+    if depth(expr) > MAX_DEPTH:
+        raise ParseError(f"formula {depth(expr)} levels deep; at most {MAX_DEPTH} are allowed")
+    if node_count(expr) > MAX_NODES:
+        raise ParseError(
+            f"formula of {node_count(expr):,} nodes; at most {MAX_NODES:,} are allowed"
+        )
+    used = inputs(expr)
+    if "x" in used and len(used) > 1 and input_names == _INPUTS:
+        raise ParseError(
+            f"formula mixes the inputs {', '.join(used)}; use x alone, or u and v for a gated unit"
+        )
+    return expr
+
+
+class _Parser:
+    def __init__(self, text: str, functions: Mapping[str, Expr], input_names: tuple[str, ...]):
+        self.text = text
+        self.functions = functions
+        self.input_names = input_names
+        self.parameters: dict[str, Parameter] = {}
+        self.tokens = self._tokens()
+        self.position = 0
+        self.level = 0
+
+    def _tokens(self) -> list[tuple[str, str, int]]:
+        found, offset = [], 0
+        while offset < len(self.text):
+            if self.text[offset].isspace():
+                offset += 1
+                continue
+            match = _TOKEN.match(self.text, offset)
+            if match is None:
+                character = self.text[offset]
+                hint = "" if character.isascii() else "; formulas are plain ASCII"
+                self.fail(f"unexpected character {character!a}", offset, hint)
+            found.append((str(match.lastgroup), match.group(), offset))
+            offset = match.end()
+        return [*found, ("end", "", len(self.text))]
+
+    def fail(self, problem: str, offset: int, hint: str = "") -> NoReturn:
+        line = self.text.count("\n", 0, offset) + 1
+        column = offset - (self.text.rfind("\n", 0, offset) + 1) + 1
+        where = f"line {line}, column {column}" if "\n" in self.text.strip() else f"column {column}"
+        start = max(0, min(offset - _SHOWN // 2, len(self.text) - _SHOWN))
+        shown = self.text[start : start + _SHOWN]
+        shown = ("…" if start else "") + shown + ("…" if start + _SHOWN < len(self.text) else "")
+        shown = " ".join(shown.split())
+        raise ParseError(f"{problem} at {where} of '{shown}'{hint}")
+
+    @property
+    def token(self) -> tuple[str, str, int]:
+        return self.tokens[self.position]
+
+    def take(self, sign: str) -> bool:
+        if self.token[0] == "sign" and self.token[1] == sign:
+            self.position += 1
+            return True
+        return False
+
+    def expect(self, sign: str) -> None:
+        if not self.take(sign):
+            _, word, offset = self.token
+            self.fail(f"expected '{sign}', got {f'{word!r}' if word else 'the end'}", offset)
+
+    def formula(self) -> Expr:
+        expr = self.sum()
+        kind, word, offset = self.token
+        if kind != "end":
+            hint = "; every ')' needs its '('" if word == ")" else ""
+            self.fail(f"expected an operator or the end, got '{word}'", offset, hint)
+        return expr
+
+    def sum(self) -> Expr:
+        return self.left_associative({"+": "add", "-": "sub"}, self.product)
+
+    def product(self) -> Expr:
+        return self.left_associative({"*": "mul", "/": "div"}, self.negation)
+
+    def left_associative(self, signs: dict[str, str], operand: Callable[[], Expr]) -> Expr:
+        expr = operand()
+        while self.token[0] == "sign" and self.token[1] in signs:
+            name = signs[self.token[1]]
+            self.position += 1
+            expr = Apply(OPERATORS[name], (expr, operand()))
+        return expr
+
+    def negation(self) -> Expr:
+        offset = self.token[2]
+        if not self.take("-"):
+            return self.power()
+        self.enter(offset)
+        operand = self.negation()
+        self.level -= 1
+        # A negative number is one constant, unless it was the base of a power: -2^2 is -(2^2).
+        if isinstance(operand, Constant) and self.tokens[self.position - 1][0] == "number":
+            return Constant(-operand.value)
+        return Apply(OPERATORS["neg"], (operand,))
+
+    def power(self) -> Expr:
+        base = self.atom()
+        offset = self.token[2]
+        if self.take("^") or self.take("**"):
+            self.enter(offset)
+            exponent = self.negation()
+            self.level -= 1
+            return Apply(OPERATORS["pow"], (base, exponent))
+        return base
+
+    def atom(self) -> Expr:
+        kind, word, offset = self.token
+        self.position += 1
+        if kind == "number":
+            value = float(word)
+            if not math.isfinite(value):
+                self.fail(f"number '{word}' is too large", offset)
+            return Constant(value)
+        if kind == "name":
+            if self.take("("):
+                return self.call(word, offset)
+            if self.take("["):
+                return self.parameter(word, offset)
+            return self.bare_name(word, offset)
+        if kind == "sign" and word == "(":
+            self.enter(offset)
+            expr = self.sum()
+            self.expect(")")
+            self.level -= 1
+            return expr
+        got = f"'{word}'" if word else "the end"
+        self.fail(f"expected a number, a name or '(', got {got}", offset)
+
+    def enter(self, offset: int) -> None:
+        self.level += 1
+        if self.level > MAX_DEPTH:
+            self.fail(f"nested more than {MAX_DEPTH} levels deep", offset)
+
+    def call(self, name: str, offset: int) -> Expr:
+        self.enter(offset)
+        arguments = [self.sum()]
+        while self.take(","):
+            arguments.append(self.sum())
+        self.expect(")")
+        self.level -= 1
+        if name in OPERATORS:
+            arity = OPERATORS[name].arity
+            self.check_arity(name, arity, len(arguments), offset)
+            return Apply(OPERATORS[name], tuple(arguments))
+        if name in self.functions:
+            self.check_arity(name, 1, len(arguments), offset)
+            return self.expand(name, arguments[0], offset)
+        known = [*OPERATORS, *self.functions]
+        self.fail(f"unknown operator '{name}'", offset, did_you_mean(name, known))
+
+    def check_arity(self, name: str, arity: int, got: int, offset: int) -> None:
+        if got != arity:
+            plural = "s" if arity > 1 else ""
+            self.fail(f"'{name}' takes {arity} argument{plural}, got {got}", offset)
+
+    def expand(self, name: str, argument: Expr, offset: int) -> Expr:
+        body = self.functions[name]
+        if inputs(body) != ("x",):
+            self.fail(f"'{name}' is not a function of one input and cannot be called here", offset)
+        if node_count(body) * node_count(argument) > MAX_NODES * MAX_DEPTH:
+            self.fail(f"formula of more than {MAX_NODES:,} nodes", offset)
+        return substitute_in(body, {Input("x"): argument})
+
+    def parameter(self, name: str, offset: int) -> Expr:
+        if name in self.input_names or name in OPERATORS or name in self.functions or name == "pi":
+            self.fail(f"'{name}' is taken and cannot name a trainable parameter", offset)
+        negative = self.take("-")
+        kind, word, number_offset = self.token
+        if kind != "number" or not math.isfinite(float(word)):
+            self.fail("expected an initial value, as in beta[1]", number_offset)
+        self.position += 1
+        scope = Scope.TENSOR
+        if self.take(","):
+            _, word_scope, scope_offset = self.token
+            if word_scope not in set(Scope):
+                self.fail(f"expected channel or tensor, got '{word_scope}'", scope_offset)
+            scope = Scope(word_scope)
+            self.position += 1
+        self.expect("]")
+        made = Parameter(name, -float(word) if negative else float(word), scope)
+        if self.parameters.setdefault(name, made) != made:
+            self.fail(f"trainable parameter '{name}' was given another initial value", offset)
+        return made
+
+    def bare_name(self, name: str, offset: int) -> Expr:
+        if name in self.input_names:
+            return Input(name)
+        if name == "pi":
+            return Constant(math.pi)
+        if name in self.parameters:
+            return self.parameters[name]
+        if name in OPERATORS or name in self.functions:
+            self.fail(f"'{name}' needs its argument, as in {name}(x)", offset)
+        known = [*self.input_names, *OPERATORS, *self.functions, *self.parameters]
+        hint = did_you_mean(name, known) or f"; a trainable parameter is written {name}[1]"
+        self.fail(f"unknown name '{name}'", offset, hint)
