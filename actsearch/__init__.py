@@ -1,0 +1,3 @@
+"""A search engine for activation functions."""
+
+__version__ = "0.1.0"

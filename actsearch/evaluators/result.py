@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -54,6 +54,13 @@ class Job:
     thresholds: tuple[float, ...] = ()
     split: str = "validation"
 
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> Job:
+        """The job of `dataclasses.asdict` or its JSON."""
+        rungs = tuple(Rung(**rung) for rung in record["rungs"])
+        thresholds = tuple(record["thresholds"])
+        return cls(**{**record, "rungs": rungs, "thresholds": thresholds})
+
 
 @dataclass(frozen=True)
 class Result:
@@ -80,12 +87,19 @@ class Result:
         """Score at the last rung reached; None if there is none."""
         return self.scores[-1] if self.scores else None
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form; `from_dict` reads it back."""
-        return asdict(self)
+    @property
+    def standing(self) -> tuple[int, float] | None:
+        """(rungs reached, score there): results compare by it, higher is better.
+
+        None if the training diverged or failed; such a result never ranks.
+        """
+        if self.status in (Status.DIVERGED, Status.FAILED) or not self.scores:
+            return None
+        return len(self.scores), self.scores[-1]
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Result:
+        """The result of `dataclasses.asdict` or its JSON."""
         return cls(
             key=record["key"],
             status=Status(record["status"]),

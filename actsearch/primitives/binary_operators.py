@@ -30,7 +30,7 @@ BINARY = (
         "x^y",
         lambda sp, x, y: x**y,
         torch.pow,
-        ("mul(y, pow(x, sub(y, 1)))", "chain(pow(x, y), log(x))"),
+        ("chain(y, pow(x, sub(y, 1)))", "chain(pow(x, y), log(x))"),
         unbounded,
         PANGAEA,
         "^",

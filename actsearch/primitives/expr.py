@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import keyword
+import math
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
+
+from torch import nn
 
 from .operator import Operator
+
+# Attributes of a module besides those of its class, which a parameter must not hide either.
+_MODULE_ATTRIBUTES = frozenset(("training", "channels", "dim", "expr"))
 
 
 class Scope(StrEnum):
@@ -42,18 +51,32 @@ class Input(Expr):
 
 @dataclass(frozen=True)
 class Constant(Expr):
-    """A fixed finite number."""
+    """A fixed finite number; -0 is 0, so that equal expressions have equal text."""
 
     value: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", _finite(self.value, "a constant"))
 
 
 @dataclass(frozen=True)
 class Parameter(Expr):
-    """A number that is trained with the network, starting from `initial`."""
+    """A number that is trained with the network, starting from `initial`.
+
+    Raises:
+        ValueError: the name is no identifier, or cannot be an attribute of a module; `initial`
+            is not finite.
+    """
 
     name: str
     initial: float
     scope: Scope = Scope.TENSOR
+
+    def __post_init__(self) -> None:
+        problem = _name_problem(self.name)
+        if problem:
+            raise ValueError(f"'{self.name}' cannot name a trainable parameter: it {problem}")
+        object.__setattr__(self, "initial", _finite(self.initial, f"'{self.name}'"))
 
 
 @dataclass(frozen=True)
@@ -63,6 +86,8 @@ class Apply(Expr):
     operator: Operator
     arguments: tuple[Expr, ...]
     _hash: int = field(init=False, repr=False, compare=False)
+    _depth: int = field(init=False, repr=False, compare=False)
+    _node_count: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.arguments) != self.operator.arity:
@@ -71,9 +96,33 @@ class Apply(Expr):
                 f"{'s' if self.operator.arity > 1 else ''}, got {len(self.arguments)}"
             )
         object.__setattr__(self, "_hash", hash((self.operator.name, self.arguments)))
+        object.__setattr__(self, "_depth", 1 + max(depth(a) for a in self.arguments))
+        object.__setattr__(self, "_node_count", 1 + sum(node_count(a) for a in self.arguments))
 
     def __hash__(self) -> int:
         return self._hash
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Hashes of text differ between processes, so the stored one must not travel.
+        return Apply, (self.operator, self.arguments)
+
+
+def _finite(value: float, what: str) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"{what} must be a finite number, got {value}")
+    return float(value) + 0.0
+
+
+def _name_problem(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+        return "is not a word of letters, digits and underscores"
+    if keyword.iskeyword(name):
+        return "is a word of the Python language"
+    if name.startswith("_"):
+        return "starts with an underscore"
+    if hasattr(nn.Module, name) or name in _MODULE_ATTRIBUTES:
+        return "is an attribute of every torch module"
+    return ""
 
 
 def postorder(expr: Expr) -> Iterator[Expr]:
@@ -104,23 +153,15 @@ def parameters(expr: Expr) -> tuple[Parameter, ...]:
 
 def node_count(expr: Expr) -> int:
     """Number of nodes of the tree, each repeated subexpression counted every time."""
-    return _measure(expr)[0]
+    return expr._node_count if isinstance(expr, Apply) else 1
 
 
 def depth(expr: Expr) -> int:
     """Number of nodes on the longest path from the root to a leaf."""
-    return _measure(expr)[1]
+    return expr._depth if isinstance(expr, Apply) else 1
 
 
-def _measure(expr: Expr) -> tuple[int, int]:
-    sizes: dict[Expr, tuple[int, int]] = {}
-    for node in postorder(expr):
-        below = [sizes[a] for a in node.arguments] if isinstance(node, Apply) else []
-        sizes[node] = (1 + sum(n for n, _ in below), 1 + max((d for _, d in below), default=0))
-    return sizes[expr]
-
-
-def substitute(expr: Expr, replacements: dict[Expr, Expr]) -> Expr:
+def substitute(expr: Expr, replacements: Mapping[Any, Expr]) -> Expr:
     """The expression with each leaf or subexpression that is a key replaced by its value."""
     built: dict[Expr, Expr] = {}
     for node in postorder(expr):

@@ -22,7 +22,18 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 from ..errors import ParseError
-from .expr import Apply, Constant, Expr, Input, Parameter, Scope, depth, inputs, node_count
+from .expr import (
+    Apply,
+    Constant,
+    Expr,
+    Input,
+    Parameter,
+    Scope,
+    depth,
+    inputs,
+    node_count,
+    parameters,
+)
 from .expr import substitute as substitute_in
 from .operators import OPERATORS, did_you_mean
 
@@ -63,12 +74,6 @@ def parse(
     if not text.strip():
         raise ParseError("the formula is empty; write for example 'x*sigmoid(x)'")
     expr = _Parser(text, functions or {}, input_names).formula()
-    if depth(expr) > MAX_DEPTH:
-        raise ParseError(f"formula {depth(expr)} levels deep; at most {MAX_DEPTH} are allowed")
-    if node_count(expr) > MAX_NODES:
-        raise ParseError(
-            f"formula of {node_count(expr):,} nodes; at most {MAX_NODES:,} are allowed"
-        )
     used = inputs(expr)
     if "x" in used and len(used) > 1 and input_names == _INPUTS:
         raise ParseError(
@@ -109,7 +114,7 @@ class _Parser:
         start = max(0, min(offset - _SHOWN // 2, len(self.text) - _SHOWN))
         shown = self.text[start : start + _SHOWN]
         shown = ("…" if start else "") + shown + ("…" if start + _SHOWN < len(self.text) else "")
-        shown = " ".join(shown.split())
+        shown = "".join(c if c.isprintable() else "?" for c in " ".join(shown.split()))
         raise ParseError(f"{problem} at {where} of '{shown}'{hint}")
 
     @property
@@ -125,14 +130,30 @@ class _Parser:
     def expect(self, sign: str) -> None:
         if not self.take(sign):
             _, word, offset = self.token
-            self.fail(f"expected '{sign}', got {f'{word!r}' if word else 'the end'}", offset)
+            self.fail(f"expected '{sign}', got {_named(word)}", offset)
+
+    def apply(self, name: str, arguments: tuple[Expr, ...], offset: int) -> Expr:
+        return self.limited(Apply(OPERATORS[name], arguments), offset)
+
+    def limited(self, expr: Expr, offset: int) -> Expr:
+        # Checked while the tree grows: comparing two equal trees of 5,000 levels would exhaust
+        # the stack before a check at the end is reached.
+        if depth(expr) > MAX_DEPTH:
+            self.fail(f"formula more than {MAX_DEPTH} levels deep", offset)
+        if node_count(expr) > MAX_NODES:
+            self.fail(f"formula of more than {MAX_NODES:,} nodes", offset)
+        return expr
 
     def formula(self) -> Expr:
         expr = self.sum()
         kind, word, offset = self.token
         if kind != "end":
-            hint = "; every ')' needs its '('" if word == ")" else ""
-            self.fail(f"expected an operator or the end, got '{word}'", offset, hint)
+            hint = ""
+            if word == ")":
+                hint = "; every ')' needs its '('"
+            elif kind != "sign" or word == "(":
+                hint = "; a product is written with '*'"
+            self.fail(f"expected an operator or the end, got '{_short(word)}'", offset, hint)
         return expr
 
     def sum(self) -> Expr:
@@ -144,9 +165,9 @@ class _Parser:
     def left_associative(self, signs: dict[str, str], operand: Callable[[], Expr]) -> Expr:
         expr = operand()
         while self.token[0] == "sign" and self.token[1] in signs:
-            name = signs[self.token[1]]
+            _, sign, offset = self.token
             self.position += 1
-            expr = Apply(OPERATORS[name], (expr, operand()))
+            expr = self.apply(signs[sign], (expr, operand()), offset)
         return expr
 
     def negation(self) -> Expr:
@@ -159,7 +180,7 @@ class _Parser:
         # A negative number is one constant, unless it was the base of a power: -2^2 is -(2^2).
         if isinstance(operand, Constant) and self.tokens[self.position - 1][0] == "number":
             return Constant(-operand.value)
-        return Apply(OPERATORS["neg"], (operand,))
+        return self.apply("neg", (operand,), offset)
 
     def power(self) -> Expr:
         base = self.atom()
@@ -168,7 +189,7 @@ class _Parser:
             self.enter(offset)
             exponent = self.negation()
             self.level -= 1
-            return Apply(OPERATORS["pow"], (base, exponent))
+            return self.apply("pow", (base, exponent), offset)
         return base
 
     def atom(self) -> Expr:
@@ -177,7 +198,7 @@ class _Parser:
         if kind == "number":
             value = float(word)
             if not math.isfinite(value):
-                self.fail(f"number '{word}' is too large", offset)
+                self.fail(f"number '{_short(word)}' is too large", offset)
             return Constant(value)
         if kind == "name":
             if self.take("("):
@@ -191,8 +212,7 @@ class _Parser:
             self.expect(")")
             self.level -= 1
             return expr
-        got = f"'{word}'" if word else "the end"
-        self.fail(f"expected a number, a name or '(', got {got}", offset)
+        self.fail(f"expected a number, a name or '(', got {_named(word)}", offset)
 
     def enter(self, offset: int) -> None:
         self.level += 1
@@ -209,12 +229,12 @@ class _Parser:
         if name in OPERATORS:
             arity = OPERATORS[name].arity
             self.check_arity(name, arity, len(arguments), offset)
-            return Apply(OPERATORS[name], tuple(arguments))
+            return self.apply(name, tuple(arguments), offset)
         if name in self.functions:
             self.check_arity(name, 1, len(arguments), offset)
             return self.expand(name, arguments[0], offset)
         known = [*OPERATORS, *self.functions]
-        self.fail(f"unknown operator '{name}'", offset, did_you_mean(name, known))
+        self.fail(f"unknown operator '{_short(name)}'", offset, did_you_mean(name, known))
 
     def check_arity(self, name: str, arity: int, got: int, offset: int) -> None:
         if got != arity:
@@ -225,13 +245,14 @@ class _Parser:
         body = self.functions[name]
         if inputs(body) != ("x",):
             self.fail(f"'{name}' is not a function of one input and cannot be called here", offset)
-        if node_count(body) * node_count(argument) > MAX_NODES * MAX_DEPTH:
-            self.fail(f"formula of more than {MAX_NODES:,} nodes", offset)
-        return substitute_in(body, {Input("x"): argument})
+        for inner in parameters(body):
+            if self.parameters.setdefault(inner.name, inner) != inner:
+                self.conflict(inner.name, offset)
+        return self.limited(substitute_in(body, {Input("x"): argument}), offset)
 
     def parameter(self, name: str, offset: int) -> Expr:
         if name in self.input_names or name in OPERATORS or name in self.functions or name == "pi":
-            self.fail(f"'{name}' is taken and cannot name a trainable parameter", offset)
+            self.fail(f"'{_short(name)}' is taken and cannot name a trainable parameter", offset)
         negative = self.take("-")
         kind, word, number_offset = self.token
         if kind != "number" or not math.isfinite(float(word)):
@@ -241,14 +262,20 @@ class _Parser:
         if self.take(","):
             _, word_scope, scope_offset = self.token
             if word_scope not in set(Scope):
-                self.fail(f"expected channel or tensor, got '{word_scope}'", scope_offset)
+                self.fail(f"expected channel or tensor, got {_named(word_scope)}", scope_offset)
             scope = Scope(word_scope)
             self.position += 1
         self.expect("]")
-        made = Parameter(name, -float(word) if negative else float(word), scope)
+        try:
+            made = Parameter(name, -float(word) if negative else float(word), scope)
+        except ValueError as error:
+            self.fail(str(error), offset)
         if self.parameters.setdefault(name, made) != made:
-            self.fail(f"trainable parameter '{name}' was given another initial value", offset)
+            self.conflict(name, offset)
         return made
+
+    def conflict(self, name: str, offset: int) -> NoReturn:
+        self.fail(f"trainable parameter '{_short(name)}' was given another initial value", offset)
 
     def bare_name(self, name: str, offset: int) -> Expr:
         if name in self.input_names:
@@ -260,5 +287,14 @@ class _Parser:
         if name in OPERATORS or name in self.functions:
             self.fail(f"'{name}' needs its argument, as in {name}(x)", offset)
         known = [*self.input_names, *OPERATORS, *self.functions, *self.parameters]
-        hint = did_you_mean(name, known) or f"; a trainable parameter is written {name}[1]"
-        self.fail(f"unknown name '{name}'", offset, hint)
+        shown = _short(name)
+        hint = did_you_mean(name, known) or f"; a trainable parameter is written {shown}[1]"
+        self.fail(f"unknown name '{shown}'", offset, hint)
+
+
+def _short(word: str) -> str:
+    return word if len(word) <= _SHOWN else word[: _SHOWN - 1] + "…"
+
+
+def _named(word: str) -> str:
+    return f"'{_short(word)}'" if word else "the end"

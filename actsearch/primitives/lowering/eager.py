@@ -7,13 +7,13 @@ itself, it can be differentiated again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..expr import Constant, Expr, Input, Parameter, Scope, inputs, parameters
+from ..expr import Constant, Expr, Parameter, Scope, inputs, parameters
 from .program import Program, backward_program, forward_program, variables
 
 _HALF = (torch.float16, torch.bfloat16)
@@ -24,77 +24,90 @@ def evaluate(expr: Expr, bindings: Mapping[str, Tensor]) -> Tensor:
 
     Args:
         bindings: a floating tensor for each input and trainable parameter, by name; they
-            broadcast, and have one dtype and device. A parameter without one has its initial
-            value.
+            broadcast on one device. A parameter without one has its initial value.
 
     Returns:
-        A tensor of the broadcast shape. Differentiable by torch with the engine's own slopes.
+        A tensor of the shape that all bindings broadcast to and the dtype of the first one.
+        Differentiable by torch with the engine's own slopes.
 
     Raises:
-        ValueError: an input has no tensor.
+        ValueError: an input has no tensor, or there are no bindings at all.
     """
-    names = variables(expr)
-    tensors = _bound(expr, bindings)
-    if not names:
-        raise ValueError(f"'{expr}' reads no input, so it has no shape to evaluate at")
-    return _Evaluation.apply(expr, *tensors)
+    tensors, dtype, shape = _bound(expr, bindings)
+    if tensors:
+        return _Evaluation.apply(expr, dtype, *tensors).expand(shape)
+    (value,) = _run(forward_program(expr), {}, dtype, next(iter(bindings.values())).device)
+    return value.to(dtype).expand(shape)
 
 
 def value_and_slopes(expr: Expr, bindings: Mapping[str, Tensor]) -> tuple[Tensor, list[Tensor]]:
     """Value, and the slope by each of the inputs in alphabetical order; nothing is recorded.
 
-    Args and errors as of `evaluate`. All have the shape that the bindings broadcast to.
+    Args and errors as of `evaluate`; shape and dtype too, of the value and of every slope.
     """
-    names, tensors = variables(expr), _bound(expr, bindings)
-    reference = _widest(tensors or tuple(bindings.values()))
-    shape = torch.broadcast_shapes(*(t.shape for t in (*tensors, *bindings.values())))
+    tensors, dtype, shape = _bound(expr, bindings)
+    device = next(iter(bindings.values())).device
+    named = dict(zip(variables(expr), tensors, strict=True))
     with torch.no_grad():
-        (value,) = _run(forward_program(expr), dict(zip(names, tensors, strict=True)), reference)
-        slopes = _run(backward_program(expr), dict(zip(names, tensors, strict=True)), reference)
-    count = sum(isinstance(n, Input) for n in names)
-    return value.expand(shape), [slope.expand(shape) for slope in slopes[:count]]
+        (value,) = _run(forward_program(expr), named, dtype, device)
+        slopes = _run(backward_program(expr), named, dtype, device)
+    count = len(inputs(expr))
+    return (
+        value.to(dtype).expand(shape),
+        [slope.to(dtype).expand(shape) for slope in slopes[:count]],
+    )
 
 
-def _bound(expr: Expr, bindings: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-    some = next(iter(bindings.values()), None)
+def _bound(
+    expr: Expr, bindings: Mapping[str, Tensor]
+) -> tuple[tuple[Tensor, ...], torch.dtype, torch.Size]:
+    """Tensors in the order of `variables`, and dtype and shape of the result."""
+    first = next(iter(bindings.values()), None)
+    if first is None:
+        raise ValueError(f"'{expr}' was given no tensor, so its value has no shape")
     tensors = []
     for leaf in variables(expr):
         if leaf.name in bindings:
             tensors.append(bindings[leaf.name])
-        elif isinstance(leaf, Parameter) and some is not None:
-            tensors.append(some.new_tensor(leaf.initial))
+        elif isinstance(leaf, Parameter):
+            tensors.append(first.new_tensor(leaf.initial))
         else:
             raise ValueError(f"'{expr}' reads the input {leaf.name}, which was given no tensor")
-    return tuple(tensors)
-
-
-def _widest(tensors: Sequence[Tensor]) -> Tensor:
-    return max(tensors, key=lambda t: t.ndim)
+    shape = torch.broadcast_shapes(*(t.shape for t in (*tensors, *bindings.values())))
+    return tuple(tensors), first.dtype, shape
 
 
 def _run(
-    program: Program, bindings: Mapping[Input | Parameter, Tensor], reference: Tensor
+    program: Program,
+    bindings: Mapping[Any, Tensor],
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> list[Tensor]:
-    """Outputs in the dtype of `reference`, each of its own (broadcastable) shape."""
-    dtype = torch.float32 if reference.dtype in _HALF else reference.dtype
+    """Outputs, each of its own (broadcastable) shape; in float32 where `dtype` is half."""
+    wide = _wide(dtype)
     slots: list[Tensor] = []
     for leaf in program.leaves:
         if isinstance(leaf, Constant):
-            slots.append(torch.full((), leaf.value, dtype=dtype, device=reference.device))
+            slots.append(torch.full((), leaf.value, dtype=wide, device=device))
         else:
-            slots.append(bindings[leaf].to(dtype))  # type: ignore[index]
+            slots.append(bindings[leaf].to(wide))
     for instruction in program.instructions:
         slots.append(instruction.operator.value(*[slots[a] for a in instruction.arguments]))
-    return [slots[output].to(reference.dtype) for output in program.outputs]
+    return [slots[output] for output in program.outputs]
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    return torch.float32 if dtype in _HALF else dtype
 
 
 class _Evaluation(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, expr: Expr, *tensors: Tensor) -> Tensor:
-        ctx.expr = expr
+    def forward(ctx: Any, expr: Expr, dtype: torch.dtype, *tensors: Tensor) -> Tensor:
+        ctx.expr, ctx.dtype = expr, dtype
         ctx.save_for_backward(*tensors)
         bindings = dict(zip(variables(expr), tensors, strict=True))
-        (value,) = _run(forward_program(expr), bindings, _widest(tensors))
+        (value,) = _run(forward_program(expr), bindings, dtype, tensors[0].device)
+        value = value.to(dtype)
         # An expression that is just its input must still return a new tensor.
         return value.clone() if any(value is t for t in tensors) else value
 
@@ -103,13 +116,16 @@ class _Evaluation(torch.autograd.Function):
         (grad,) = grad_outputs
         tensors = ctx.saved_tensors
         bindings = dict(zip(variables(ctx.expr), tensors, strict=True))
-        slopes = _run(backward_program(ctx.expr), bindings, _widest(tensors))
+        slopes = _run(backward_program(ctx.expr), bindings, ctx.dtype, grad.device)
+        # In half precision the products and their sum over a parameter are in float32 too.
+        grad = grad.to(_wide(ctx.dtype))
         return (
             None,
+            None,
             *(
-                (grad * slope).sum_to_size(tensor.shape) if needed else None
+                (grad * slope).sum_to_size(tensor.shape).to(tensor.dtype) if needed else None
                 for tensor, slope, needed in zip(
-                    tensors, slopes, ctx.needs_input_grad[1:], strict=True
+                    tensors, slopes, ctx.needs_input_grad[2:], strict=True
                 )
             ),
         )
@@ -161,16 +177,8 @@ class Activation(nn.Module):
             if scope is Scope.CHANNEL:
                 after = first.ndim - 1 - self.dim % first.ndim
                 value = value.reshape(-1, *([1] * after))
-            bindings[name] = value.to(first.dtype)
-        if not inputs(self.expr):
-            constant = evaluate(self.expr, bindings) if self._scopes else _constant(self.expr)
-            return constant.to(first.dtype).expand_as(first)
+            bindings[name] = value
         return evaluate(self.expr, bindings)
 
     def extra_repr(self) -> str:
         return str(self.expr)
-
-
-def _constant(expr: Expr) -> Tensor:
-    (value,) = _run(forward_program(expr), {}, torch.zeros(()))
-    return value

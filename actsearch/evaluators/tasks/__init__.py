@@ -1,0 +1,30 @@
+"""Tasks: what a candidate is tried on.
+
+A task is data in three disjoint parts (training, validation for the search, final for the
+claim), a model that takes the activation as a factory, a loss to minimise and a score to rank
+by, higher is better. It says how long to train and how; the trainer does it.
+
+Embedded tasks, by name, in `TASKS`:
+    mnist1d        1-D CNN on generated signals; tells functions apart; the default
+    mnist1d-mlp    multilayer perceptron on the same signals
+    digits         multilayer perceptron on scikit-learn's 8 x 8 digits; seconds, blunt
+    fashion-mnist  small CNN on 28 x 28 images; data from Debian's package or --data
+    cifar10        pre-activation ResNet-20 on 32 x 32 colour images; data from --data, for a GPU
+
+A user's own is a subclass of `Task` in a file, named FILE.py:Class; see docs/own-task.md.
+"""
+
+from .registry import TASKS, load_task, task_fingerprint
+from .splits import Split, Splits, check_splits
+from .task import ActivationFactory, Task
+
+__all__ = [
+    "TASKS",
+    "ActivationFactory",
+    "Split",
+    "Splits",
+    "Task",
+    "check_splits",
+    "load_task",
+    "task_fingerprint",
+]

@@ -1,0 +1,119 @@
+"""From a name or FILE.py:Class to a task."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+from pathlib import Path
+from typing import Any
+
+from actsearch.errors import ActsearchError, ConfigError, TaskError
+from actsearch.evaluators.result import Rung
+
+from .cifar10 import Cifar10
+from .digits import Digits
+from .fashion_mnist import FashionMnist
+from .mnist1d import Mnist1d, Mnist1dMlp
+from .task import Task
+from .user_file import file_hash, load_class, one_line
+
+TASKS: dict[str, type[Task]] = {
+    "mnist1d": Mnist1d,
+    "mnist1d-mlp": Mnist1dMlp,
+    "digits": Digits,
+    "fashion-mnist": FashionMnist,
+    "cifar10": Cifar10,
+}
+"""The embedded tasks by name, the default first."""
+
+
+def load_task(spec: str, data: Path | None = None) -> Task:
+    """The task of that name, or of that class in a user's file.
+
+    Args:
+        spec: a name in `TASKS`, or FILE.py:Class.
+        data: where the task's data are, for tasks whose constructor takes `data`.
+
+    Raises:
+        ConfigError: no such task; `data` is missing, does not exist or is not wanted.
+        TaskError: the user's file or constructor raises, or a setting of the class makes no sense.
+    """
+    task_class = _find_class(spec)
+    arguments = _arguments(spec, task_class, data)
+    try:
+        task = task_class(**arguments)
+    except ActsearchError:
+        raise
+    except Exception as error:
+        raise TaskError(
+            f"the constructor of task {spec} raised {type(error).__name__}: {one_line(error)}"
+        ) from error
+    _check_settings(spec, task)
+    return task
+
+
+def task_fingerprint(spec: str) -> str:
+    """sha256 of the user's file, in hexadecimal; "" for an embedded task.
+
+    Raises:
+        ConfigError: no such task or file.
+    """
+    if spec in TASKS:
+        return ""
+    path, _ = _split_spec(spec)
+    return file_hash(path)
+
+
+def _find_class(spec: str) -> type[Task]:
+    if spec in TASKS:
+        return TASKS[spec]
+    return load_class(*_split_spec(spec))
+
+
+def _split_spec(spec: str) -> tuple[Path, str]:
+    file, colon, class_name = spec.rpartition(":")
+    if not colon and spec.endswith(".py"):
+        raise ConfigError(f"task {spec!r} names a file but no class; write {spec}:Class")
+    if not colon:
+        close = difflib.get_close_matches(spec, TASKS, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise ConfigError(
+            f"unknown task {spec!r}; {hint}tasks are {', '.join(TASKS)}, and your own FILE.py:Class"
+        )
+    if not file.endswith(".py") or not class_name.isidentifier():
+        raise ConfigError(f"task {spec!r} must be a name ({', '.join(TASKS)}) or FILE.py:Class")
+    return Path(file), class_name
+
+
+def _arguments(spec: str, task_class: type[Task], data: Path | None) -> dict[str, Any]:
+    parameters = inspect.signature(task_class).parameters
+    wanted = parameters.get("data")
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    if data is None:
+        if wanted is not None and wanted.default is inspect.Parameter.empty:
+            raise ConfigError(f"task {spec} needs its data; name their folder by --data PATH")
+        return {}
+    if wanted is None and not takes_any:
+        raise ConfigError(f"task {spec} takes no data path, got --data {data}; leave it out")
+    if not data.exists():
+        raise ConfigError(f"--data {data} does not exist; task {spec} reads its data there")
+    return {"data": data}
+
+
+def _check_settings(spec: str, task: Task) -> None:
+    for name in ("steps", "batch_size"):
+        value = getattr(task, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise TaskError(f"task {spec}: {name}={value!r} must be a whole number, at least 1")
+    rate = task.learning_rate
+    if not isinstance(rate, int | float) or not 0 < rate < math.inf:
+        raise TaskError(f"task {spec}: learning_rate={rate!r} must be a number above 0")
+    if not isinstance(task.rungs, tuple) or not all(isinstance(r, Rung) for r in task.rungs):
+        raise TaskError(f"task {spec}: rungs={task.rungs!r} must be a tuple of Rung")
+    for rung in task.rungs:
+        if not 0 < rung.steps < task.steps:
+            raise TaskError(
+                f"task {spec}: a rung of {rung.steps} steps must lie between 0 and the full "
+                f"training of {task.steps}"
+            )

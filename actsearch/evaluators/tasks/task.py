@@ -1,0 +1,114 @@
+"""What a task is: data, a model that takes the activation, a loss and a score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+
+from actsearch.errors import TaskError
+from actsearch.evaluators.result import Rung
+
+from .splits import Splits
+
+ActivationFactory = Callable[[int], nn.Module]
+"""Takes the width of the channel axis, axis 1 of an (N, C, ...) tensor; gives a fresh module.
+
+Call it once for each place of the model: a candidate may have parameters or keep statistics.
+"""
+
+_WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+class Task:
+    """Data, model, loss and score of one problem; by default classification.
+
+    A task of your own overrides `load` and `build_model`, and whatever else it wants to differ.
+    An instance is small and pickles: data are read in `load`, on the worker.
+
+    Attributes:
+        steps: optimiser steps of the full training.
+        batch_size: examples a step; at most those of the training split.
+        learning_rate: peak rate, unless the run asks for another.
+        rungs: earlier, cheaper rungs before the full training. Empty means that every candidate
+            is trained in full: name a rung only where it was measured to predict the full score.
+    """
+
+    steps: int = 600
+    batch_size: int = 100
+    learning_rate: float = 1e-2
+    rungs: tuple[Rung, ...] = ()
+
+    def load(self) -> Splits:
+        """Read the data, on the CPU; the same bytes at every call.
+
+        Raises:
+            TaskError: the data are missing or damaged.
+        """
+        raise TaskError(f"task {type(self).__name__} must override load() and return Splits")
+
+    def build_model(self, activation: ActivationFactory) -> nn.Module:
+        """A model with `activation(width)` in each place where the candidate belongs."""
+        raise TaskError(
+            f"task {type(self).__name__} must override build_model(activation) "
+            "and return a torch.nn.Module"
+        )
+
+    def initialise(self, model: nn.Module, gain: float) -> None:
+        """Draw initial weights such that signals keep their size through the candidate.
+
+        Weights of linear and convolution layers are Normal(0, gain / sqrt(fan_in)), biases 0.
+        The first such layer, in the order of `model.modules()`, has gain 1: its input is
+        standardised data, not an activation's output. All else stays as built. Draws come from
+        torch's global generator.
+
+        Args:
+            model: changed in place.
+            gain: 1 / sqrt(E f(z)^2) of the candidate, z standard normal; > 0.
+        """
+        layers = (module for module in model.modules() if isinstance(module, _WEIGHTED))
+        for place, layer in enumerate(layers):
+            fan_in = layer.weight[0].numel()
+            nn.init.normal_(layer.weight, std=(gain if place else 1.0) / math.sqrt(fan_in))
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Scalar to minimise: mean cross-entropy of logits (N, classes, ...)."""
+        return functional.cross_entropy(outputs, targets)
+
+    def score(self, outputs: Tensor, targets: Tensor) -> float:
+        """Higher is better: accuracy, 0 to 1; NaN if an output is not finite.
+
+        Args:
+            outputs: of a whole split, concatenated, logits (N, classes, ...).
+            targets: (N, ...) int64.
+        """
+        if not torch.isfinite(outputs).all():
+            return math.nan
+        return int((outputs.argmax(dim=1) == targets).sum()) / targets.numel()
+
+    def optimizer(
+        self, parameters: Iterable[nn.Parameter], learning_rate: float
+    ) -> torch.optim.Optimizer:
+        """Adam; fused where it exists, a third of the time on one CPU thread (40 us for 140)."""
+        parameters = list(parameters)
+        fused = all(
+            parameter.is_floating_point() and parameter.device.type in ("cpu", "cuda")
+            for parameter in parameters
+        )
+        return torch.optim.Adam(parameters, lr=learning_rate, fused=fused)
+
+    def schedule(
+        self, optimizer: torch.optim.Optimizer, learning_rate: float, steps: int
+    ) -> LRScheduler:
+        """Learning rate over `steps`, stepped after each of them: one cycle up and down."""
+        return OneCycleLR(optimizer, learning_rate, total_steps=steps)
+
+    def augment(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
+        """A training batch, changed at random by draws from `generator`; by default unchanged."""
+        return inputs

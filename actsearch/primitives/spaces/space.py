@@ -1,0 +1,120 @@
+"""A space is a decision program; whoever answers its questions is the strategy.
+
+A space builds a candidate by asking `choose(slot, options)` again and again. Slots are named by
+position, so that the answers recorded for one candidate stay meaningful when one of them changes:
+that is all that mutation and crossover need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from ..expr import Expr
+
+Choose = Callable[[str, Sequence[str]], str]
+Decisions = Mapping[str, str]
+
+
+class Space(Protocol):
+    """Which candidates exist."""
+
+    name: str
+
+    @property
+    def size(self) -> int:
+        """Number of different sequences of answers."""
+        ...
+
+    def build(self, choose: Choose) -> Expr:
+        """Ask for every decision and return the candidate; deterministic given the answers."""
+        ...
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A candidate and the answers that led to it, `slot -> option` in the order asked."""
+
+    expr: Expr
+    decisions: Decisions
+
+
+def propose(space: Space, answer: Choose) -> Proposal:
+    """Run the decision program and record what was answered.
+
+    Raises:
+        ValueError: the answer to a slot is not one of its options, or a slot is asked twice.
+    """
+    recorded: dict[str, str] = {}
+
+    def choose(slot: str, options: Sequence[str]) -> str:
+        option = answer(slot, options)
+        if option not in options:
+            raise ValueError(f"slot '{slot}' has no option '{option}'; it has {', '.join(options)}")
+        if slot in recorded:
+            raise ValueError(f"space '{space.name}' asks for slot '{slot}' twice")
+        recorded[slot] = option
+        return option
+
+    return Proposal(space.build(choose), recorded)
+
+
+def sample(space: Space, rng: np.random.Generator) -> Proposal:
+    """A candidate with every answer drawn uniformly."""
+    return propose(space, lambda slot, options: _draw(options, rng))
+
+
+def replay(space: Space, decisions: Decisions) -> Proposal:
+    """The candidate of recorded answers.
+
+    Raises:
+        ValueError: an answer is missing or is not an option.
+    """
+
+    def answer(slot: str, options: Sequence[str]) -> str:
+        if slot not in decisions:
+            raise ValueError(f"no answer for slot '{slot}' of space '{space.name}'")
+        return decisions[slot]
+
+    return propose(space, answer)
+
+
+def mutate(space: Space, parent: Decisions, rng: np.random.Generator) -> Proposal:
+    """The parent's answers with one of them changed; new slots are answered at random."""
+    slots = list(parent)
+    changed = slots[rng.integers(len(slots))]
+
+    def answer(slot: str, options: Sequence[str]) -> str:
+        if slot == changed:
+            others = [option for option in options if option != parent[slot]]
+            return _draw(others or options, rng)
+        return _inherited(parent.get(slot), options, rng)
+
+    return propose(space, answer)
+
+
+def crossover(
+    space: Space, mother: Decisions, father: Decisions, rng: np.random.Generator
+) -> Proposal:
+    """Answers of two parents; slots with the same part before the first dot stay together."""
+    from_mother: dict[str, bool] = {}
+
+    def answer(slot: str, options: Sequence[str]) -> str:
+        group = slot.partition(".")[0]
+        if group not in from_mother:
+            from_mother[group] = bool(rng.integers(2))
+        first, second = (mother, father) if from_mother[group] else (father, mother)
+        return _inherited(first.get(slot, second.get(slot)), options, rng)
+
+    return propose(space, answer)
+
+
+def _inherited(option: str | None, options: Sequence[str], rng: np.random.Generator) -> str:
+    return option if option is not None and option in options else _draw(options, rng)
+
+
+def _draw(options: Sequence[str], rng: np.random.Generator) -> str:
+    return options[int(rng.integers(len(options)))]

@@ -1,0 +1,319 @@
+"""Every setting of a run, with its default. A run directory keeps all of them, resolved."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from platform import python_version
+from typing import Any, get_args, get_origin, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from .. import __version__
+from ..errors import ConfigError
+from ..evaluators.result import Rung
+from ..evaluators.screens import StaticLimits
+from ..evaluators.tasks import Task, load_task, task_fingerprint
+from ..evaluators.training import full_rungs
+from ..primitives.operators import did_you_mean
+from ..primitives.spaces import Space, UnaryBinary
+from .strategies import STRATEGIES, Strategy
+
+
+@dataclass(frozen=True)
+class SpaceSettings:
+    """Which candidates exist; the fields after `name` are those of the space."""
+
+    name: str = "unary-binary"
+    units: int = 2
+    operators: str = "swish-2017"
+    beta_scope: str = "channel"
+
+
+@dataclass(frozen=True)
+class StrategySettings:
+    """Which candidate next.
+
+    Args:
+        lookback: proposal i knows the results of candidates 0 to i - lookback, whatever the
+            number of workers; at most so many trainings are under way at a time.
+        patience: proposals in a row without a new candidate, after which the space counts as
+            exhausted.
+        population_size, tournament_size: of aging evolution; PANGAEA's values, from memory.
+        crossover, fresh: shares of children from two parents and of random newcomers.
+    """
+
+    name: str = "evolution"
+    lookback: int = 16
+    patience: int = 2_000
+    population_size: int = 64
+    tournament_size: int = 16
+    crossover: float = 0.2
+    fresh: float = 0.1
+
+
+@dataclass(frozen=True)
+class TaskSettings:
+    """What candidates are tried on; `fingerprint` is the sha256 of a user's own file."""
+
+    name: str = "mnist1d"
+    data: str = ""
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How candidates are trained; what is left out is the task's own.
+
+    Args:
+        learning_rate: peak rate of the search; 0 for the task's.
+        rungs: steps of each rung, the full training last; empty for the task's.
+        keep: share of candidates that a rung lets through. The threshold is that quantile of
+            the scores at the rung that the strategy knew when the candidate was proposed.
+        least_scores: scores at a rung before it has a threshold.
+    """
+
+    learning_rate: float = 0.0
+    rungs: tuple[Rung, ...] = ()
+    keep: float = 1 / 3
+    least_scores: int = 12
+
+
+@dataclass(frozen=True)
+class FinalsSettings:
+    """How the claim is tested.
+
+    Args:
+        contenders: best candidates that enter the learning-rate sweep, beside all baselines.
+        finalists: best of them after the sweep, which are trained again with fresh seeds; 0 for
+            no finals.
+        learning_rate_factors: rates of the sweep, as multiples of the search's.
+        sweep_seeds: fresh seeds of each rate of the sweep, scored on the validation split.
+        seeds: fresh paired seeds of the claim, scored on the final split.
+        confidence: of the intervals.
+    """
+
+    contenders: int = 12
+    finalists: int = 5
+    learning_rate_factors: tuple[float, ...] = (0.5, 1.0, 2.0)
+    sweep_seeds: int = 1
+    seeds: int = 10
+    confidence: float = 0.95
+
+
+@dataclass(frozen=True)
+class Config:
+    """A run: its results are a function of these settings and nothing else."""
+
+    seed: int = 0
+    budget: int = 500
+    space: SpaceSettings = field(default_factory=SpaceSettings)
+    strategy: StrategySettings = field(default_factory=StrategySettings)
+    task: TaskSettings = field(default_factory=TaskSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    screens: StaticLimits = field(default_factory=StaticLimits)
+    finals: FinalsSettings = field(default_factory=FinalsSettings)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """TOML-ready form."""
+        return _plain(asdict(self))
+
+    def make_space(self) -> Space:
+        """The space of the configuration."""
+        settings = asdict(self.space)
+        settings.pop("name")
+        return UnaryBinary(**settings)
+
+    def make_strategy(self, space: Space) -> Strategy:
+        """The strategy of the configuration, at its start."""
+        return STRATEGIES[self.strategy.name](space, self.strategy)
+
+
+SPACES = (UnaryBinary.name,)
+
+
+def load_config(table: Mapping[str, Any]) -> Config:
+    """A configuration from a TOML table; what is missing has its default.
+
+    Raises:
+        ConfigError: a setting is unknown, of the wrong type or out of range; names it.
+    """
+    _refuse_unknown(table, Config)
+    try:
+        config = TypeAdapter(Config).validate_python(dict(table))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"setting {where}={first['input']!r} is not valid: {first['msg'].lower()}"
+        ) from None
+    _check(config)
+    return config
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The table in a TOML file.
+
+    Raises:
+        ConfigError: it is missing or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"there is no configuration file {path}") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read the configuration file {path}: {error}") from None
+
+
+def resolve(config: Config) -> tuple[Config, Task]:
+    """The configuration with every default of the task filled in, and the task.
+
+    Raises:
+        ConfigError, TaskError: the task cannot be loaded, or does not fit the settings.
+    """
+    name, data = config.task.name, config.task.data
+    file, colon, class_name = name.rpartition(":")
+    if colon:
+        name = f"{Path(file).resolve()}:{class_name}"
+    data_path = Path(data).resolve() if data else None
+    task = load_task(name, data_path)
+    rungs = config.training.rungs or full_rungs(task)
+    config = replace(
+        config,
+        task=TaskSettings(name, str(data_path or ""), task_fingerprint(name)),
+        training=replace(
+            config.training,
+            learning_rate=config.training.learning_rate or task.learning_rate,
+            rungs=rungs,
+        ),
+        versions=versions(),
+    )
+    return config, task
+
+
+def reload_task(config: Config) -> Task:
+    """The task of a resolved configuration.
+
+    Raises:
+        ConfigError: the user's file changed since launch.
+    """
+    found = task_fingerprint(config.task.name)
+    if found != config.task.fingerprint:
+        raise ConfigError(
+            f"the task file of {config.task.name} changed since launch; a run has one task: undo "
+            "the change, or launch a new run"
+        )
+    return load_task(config.task.name, Path(config.task.data) if config.task.data else None)
+
+
+def versions() -> dict[str, str]:
+    """Versions that can influence scores."""
+    return {
+        "actsearch": __version__,
+        "python": python_version(),
+        **{package: version(package) for package in ("torch", "numpy")},
+    }
+
+
+def _check(config: Config) -> None:
+    strategy, training, finals = config.strategy, config.training, config.finals
+    checks = [
+        ("seed", config.seed, config.seed >= 0, "at least 0"),
+        ("budget", config.budget, config.budget >= 1, "at least 1"),
+        ("strategy.lookback", strategy.lookback, strategy.lookback >= 1, "at least 1"),
+        ("strategy.patience", strategy.patience, strategy.patience >= 1, "at least 1"),
+        (
+            "strategy.population_size",
+            strategy.population_size,
+            strategy.population_size >= 2,
+            "at least 2",
+        ),
+        (
+            "strategy.tournament_size",
+            strategy.tournament_size,
+            1 <= strategy.tournament_size <= strategy.population_size,
+            "1 to population_size",
+        ),
+        ("strategy.crossover", strategy.crossover, 0 <= strategy.crossover <= 1, "0 to 1"),
+        ("strategy.fresh", strategy.fresh, 0 <= strategy.fresh <= 1, "0 to 1"),
+        (
+            "training.learning_rate",
+            training.learning_rate,
+            0 <= training.learning_rate < float("inf"),
+            "above 0, or 0 for the task's own",
+        ),
+        ("training.keep", training.keep, 0 < training.keep <= 1, "above 0 and at most 1"),
+        ("training.least_scores", training.least_scores, training.least_scores >= 1, "at least 1"),
+        (
+            "training.rungs",
+            [rung.steps for rung in training.rungs],
+            all(rung.steps >= 1 for rung in training.rungs) and _in_order(training.rungs),
+            "of at least 1 step each, in rising order, the last without a schedule of its own",
+        ),
+        ("finals.finalists", finals.finalists, finals.finalists >= 0, "at least 0"),
+        (
+            "finals.contenders",
+            finals.contenders,
+            finals.contenders >= finals.finalists,
+            "at least finalists",
+        ),
+        ("finals.seeds", finals.seeds, finals.seeds >= 2, "at least 2"),
+        ("finals.sweep_seeds", finals.sweep_seeds, finals.sweep_seeds >= 1, "at least 1"),
+        (
+            "finals.learning_rate_factors",
+            finals.learning_rate_factors,
+            bool(finals.learning_rate_factors)
+            and all(0 < factor < float("inf") for factor in finals.learning_rate_factors),
+            "a list of numbers above 0",
+        ),
+        ("finals.confidence", finals.confidence, 0 < finals.confidence < 1, "between 0 and 1"),
+    ]
+    for name, value, good, wanted in checks:
+        if not good:
+            raise ConfigError(f"setting {name}={value!r} must be {wanted}")
+    _check_name("space", config.space.name, SPACES)
+    _check_name("strategy", config.strategy.name, tuple(STRATEGIES))
+    config.make_space()
+
+
+def _in_order(rungs: tuple[Rung, ...]) -> bool:
+    steps = [rung.steps for rung in rungs]
+    return not rungs or (steps == sorted(set(steps)) and not rungs[-1].own_schedule)
+
+
+def _check_name(what: str, name: str, known: tuple[str, ...]) -> None:
+    if name not in known:
+        raise ConfigError(
+            f"unknown {what} '{name}'{did_you_mean(name, known)}; there are: {', '.join(known)}"
+        )
+
+
+def _refuse_unknown(table: Mapping[str, Any], kind: Any, name: str = "") -> None:
+    hints = get_type_hints(kind)
+    known = [f.name for f in fields(kind)]
+    for key, value in table.items():
+        full = f"{name}.{key}" if name else key
+        if key not in known:
+            raise ConfigError(
+                f"unknown setting '{full}'{did_you_mean(key, known)}; there are: {', '.join(known)}"
+            )
+        if is_dataclass(hints[key]) and isinstance(value, Mapping):
+            _refuse_unknown(value, hints[key], full)
+        elif get_origin(hints[key]) is tuple and isinstance(value, list | tuple):
+            element = get_args(hints[key])[0]
+            for part in value:
+                if is_dataclass(element) and isinstance(part, Mapping):
+                    _refuse_unknown(part, element, full)
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, as TOML and JSON have them."""
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return value

@@ -1,0 +1,259 @@
+"""The loop: propose, train, record, observe. Resuming is the same loop over a longer journal.
+
+Proposal i is made after the strategy observed the results of candidates 0 to i - lookback, in
+that order, and no others; thresholds of its rungs come from the same results. So what is
+proposed depends on the configuration alone, not on workers or on which of them was faster.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..errors import RunError, TaskError
+from ..evaluators.pool import Pool
+from ..evaluators.result import Job, Result, Status
+from ..primitives import baselines, known_activations
+from ..runs.journal import BASELINES, FINALS, SEARCH, Entry
+from ..runs.leaderboard import ranked
+from ..runs.run import Run
+from .config import Config
+from .finals import Arm, FinalJob, final_jobs, finals_table, sweep_jobs
+from .proposer import Candidate, Proposer
+from .strategies import Observation
+
+_SEARCH_SEED, _SWEEP_SEED, _FINAL_SEED = 1, 2, 3
+_REFRESH_SECONDS = 0.5
+
+
+@dataclass
+class Progress:
+    """Where a run stands, for people; nothing is decided by it."""
+
+    stage: str = "baselines"
+    done: int = 0
+    total: int = 0
+    proposed: int = 0
+    rejected: dict[str, int] = field(default_factory=dict)
+    trained: int = 0
+    stopped: int = 0
+    failed: int = 0
+    best_score: float | None = None
+    best_formula: str = ""
+    fresh: int = 0
+    """trainings of this stage that were done by this process, not read from the journal"""
+    stage_started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Of this stage, at the rate so far; None before the first training ended."""
+        if not self.fresh:
+            return None
+        return (time.monotonic() - self.stage_started) / self.fresh * (self.total - self.done)
+
+
+class Engine:
+    """One run on its way.
+
+    Args:
+        config: resolved.
+        run: opened for writing; results that it holds are not trained again.
+        pool: trains.
+        show: called with the progress whenever it changed, and every half second.
+    """
+
+    def __init__(
+        self, config: Config, run: Run, pool: Pool, show: Callable[[Progress], None]
+    ) -> None:
+        self.config, self.run, self.pool, self.show = config, run, pool, show
+        self.progress = Progress()
+        self.recorded = {
+            entry.job.key: entry
+            for study in (BASELINES, SEARCH, FINALS)
+            for entry in run.journal.entries(study)
+        }
+        self.waiting: dict[str, tuple[str, Entry]] = {}
+
+    def search(self) -> None:
+        """Train the baselines, then candidates up to the budget or until none is new.
+
+        Raises:
+            TaskError: no baseline could be trained, so the task is broken.
+            RunError: the journal does not belong to this configuration or code.
+        """
+        self._train_baselines()
+        config = self.config
+        space = config.make_space()
+        strategy = config.make_strategy(space)
+        proposer = Proposer(
+            strategy,
+            config.screens,
+            config.seed,
+            config.strategy.patience,
+            list(known_activations().values()),
+        )
+        self._start_stage("search", config.budget)
+        entries: list[Entry] = []
+        at_rung: list[list[float]] = [[] for _ in config.training.rungs[:-1]]
+        observed = 0
+        exhausted = False
+        for index in range(config.budget):
+            while observed <= index - config.strategy.lookback:
+                entry = self._result_of(entries[observed].job)
+                strategy.observe(Observation(entry.details["decisions"], entry.result))
+                for scores, score in zip(at_rung, entry.result.scores, strict=False):
+                    scores.append(score)
+                observed += 1
+            candidate = proposer.next()
+            self.progress.proposed = proposer.proposed
+            self.progress.rejected = dict(proposer.rejected)
+            if candidate is None:
+                exhausted = True
+                break
+            entries.append(self._submit_candidate(index, candidate, at_rung, proposer))
+            self._collect(timeout=0)
+        for entry in entries:
+            self._result_of(entry.job)
+        self.run.journal.set_attribute(
+            "search",
+            {
+                "proposed": proposer.proposed,
+                "rejected": dict(sorted(proposer.rejected.items())),
+                "trained": len(entries),
+                "exhausted": exhausted,
+            },
+        )
+
+    def finals(self) -> None:
+        """Sweep learning rates, train finalists and baselines with fresh seeds, and compare."""
+        settings = self.config.finals
+        if not settings.finalists:
+            return
+        searched = [e for e in self.recorded.values() if e.job.key.startswith(f"{SEARCH}/")]
+        complete = [e for e in ranked(searched) if e.result.status is Status.COMPLETE]
+        # A candidate that is a known activation in another spelling stands among the baselines.
+        names = {baseline.name for baseline in baselines()}
+        contenders = [
+            Arm(entry.label, entry.job.formula, candidate=True)
+            for entry in complete
+            if entry.details["known"] not in names
+        ][: settings.contenders]
+        arms = [
+            *contenders,
+            *(Arm(b.name, b.expr.text, candidate=False) for b in baselines()),
+        ]
+        sweep = sweep_jobs(arms, self.config, self._seeds(_SWEEP_SEED, settings.sweep_seeds))
+        swept = self._train_all("learning rates", sweep)
+        seeds = self._seeds(_FINAL_SEED, settings.seeds)
+        finals = final_jobs(arms, self.config, seeds, sweep, swept)
+        ended = self._train_all("finals", finals)
+        self.run.journal.set_attribute("finals", finals_table(finals, ended, settings.confidence))
+
+    def _train_baselines(self) -> None:
+        rungs, rate = self.config.training.rungs, self.config.training.learning_rate
+        (seed,) = self._seeds(_SEARCH_SEED, 1)
+        jobs = [Job(f"{BASELINES}/{b.name}", b.expr.text, seed, rate, rungs) for b in baselines()]
+        self._start_stage("baselines", len(jobs))
+        for job, baseline in zip(jobs, baselines(), strict=True):
+            self._submit(BASELINES, job, baseline.name)
+        results = [self._result_of(job).result for job in jobs]
+        if all(result.standing is None for result in results):
+            raise TaskError(
+                f"task {self.config.task.name} trained none of the {len(jobs)} known activations: "
+                f"{results[0].reason or results[0].status}; mend the task and launch a new run"
+            )
+
+    def _submit_candidate(
+        self, index: int, candidate: Candidate, at_rung: list[list[float]], proposer: Proposer
+    ) -> Entry:
+        training = self.config.training
+        (seed,) = self._seeds(_SEARCH_SEED, 1)
+        thresholds = tuple(
+            float(np.quantile(scores, 1 - training.keep))
+            if len(scores) >= training.least_scores
+            else float("-inf")
+            for scores in at_rung
+        )
+        job = Job(
+            key=f"{SEARCH}/{index}",
+            formula=candidate.proposal.expr.text,
+            seed=seed,
+            learning_rate=training.learning_rate,
+            rungs=training.rungs,
+            thresholds=thresholds,
+        )
+        details = {
+            "index": index,
+            "decisions": dict(candidate.proposal.decisions),
+            "known": candidate.known,
+            "proposed": proposer.proposed,
+            "rejected": dict(sorted(proposer.rejected.items())),
+        }
+        return self._submit(SEARCH, job, f"#{index}", details)
+
+    def _submit(
+        self, study: str, job: Job, label: str, details: dict[str, object] | None = None
+    ) -> Entry:
+        """Hand a job to the pool, unless the journal has its result."""
+        entry = Entry(job, Result(job.key, Status.FAILED), label, details or {})
+        recorded = self.recorded.get(job.key)
+        if recorded is None:
+            self.waiting[job.key] = (study, entry)
+            self.pool.submit(job)
+            return entry
+        if recorded.job != job:
+            raise RunError(
+                f"{self.run.journal.path}: {job.key} is '{recorded.job.formula}' there and "
+                f"'{job.formula}' here; the run was made by other code, finish it with actsearch "
+                f"{self.config.versions.get('actsearch', 'as launched')} or launch a new one"
+            )
+        self._count(recorded)
+        return recorded
+
+    def _collect(self, timeout: float) -> None:
+        """Record what has come in; each result is on disk before anything depends on it."""
+        for result in self.pool.collect(timeout):
+            study, asked = self.waiting.pop(result.key)
+            entry = Entry(asked.job, result, asked.label, asked.details)
+            self.run.journal.append(study, entry)
+            self.recorded[result.key] = entry
+            self.progress.fresh += 1
+            self._count(entry)
+        self.show(self.progress)
+
+    def _count(self, entry: Entry) -> None:
+        progress, result = self.progress, entry.result
+        progress.done += 1
+        if not entry.job.key.startswith(f"{SEARCH}/"):
+            return
+        progress.trained += 1
+        progress.stopped += result.status is Status.STOPPED
+        progress.failed += result.standing is None
+        if result.status is Status.COMPLETE and result.score is not None:
+            if progress.best_score is None or result.score > progress.best_score:
+                progress.best_score, progress.best_formula = result.score, entry.job.formula
+
+    def _result_of(self, job: Job) -> Entry:
+        while job.key not in self.recorded:
+            self._collect(_REFRESH_SECONDS)
+        return self.recorded[job.key]
+
+    def _train_all(self, stage: str, jobs: Sequence[FinalJob]) -> dict[str, Result]:
+        self._start_stage(stage, len(jobs))
+        for final in jobs:
+            self._submit(FINALS, final.job, final.arm.label)
+        return {final.job.key: self._result_of(final.job).result for final in jobs}
+
+    def _start_stage(self, stage: str, total: int) -> None:
+        self.progress.stage, self.progress.total = stage, total
+        self.progress.done = self.progress.fresh = 0
+        self.progress.stage_started = time.monotonic()
+        self.show(self.progress)
+
+    def _seeds(self, purpose: int, count: int) -> list[int]:
+        """Seeds of trainings, disjoint between purposes and runs."""
+        state = np.random.SeedSequence([self.config.seed, purpose]).generate_state(count)
+        return [int(word) >> 1 for word in state]
