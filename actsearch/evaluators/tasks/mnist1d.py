@@ -34,7 +34,7 @@ class Mnist1d(Task):
     long schedule 75 steps say less: tau .47 and .34, and one of the best six is lost.
     """
 
-    learning_rate = 2e-2
+    learning_rate = 3e-2
     rungs = (Rung(75, own_schedule=True),)
 
     def load(self) -> Splits:
@@ -61,7 +61,7 @@ class Mnist1dMlp(Task):
     .686). No rungs: a full training takes 0.2 s.
     """
 
-    learning_rate = 2e-2
+    learning_rate = 3e-2
 
     def load(self) -> Splits:
         """inputs (N, 40) float32, targets (N,) int64; N is 4000, 2000 and 4000."""

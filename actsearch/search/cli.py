@@ -1,0 +1,367 @@
+"""The command `search`: parse, call the library, print."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from ..errors import ActsearchError, ConfigError
+
+app = typer.Typer(
+    name="search",
+    help="Search for activation functions, and say honestly whether one is better.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_out = Console()
+_err = Console(stderr=True, soft_wrap=True, highlight=False)
+# Typer carries its own copy of click in some versions; both name their errors so.
+_UsageError: type[Exception] = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+)
+_INTERRUPTED = 130
+
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Ray workers, one thread each; default: one per core.")
+]
+CpusPerWorker = Annotated[float, typer.Option(help="CPUs that Ray reserves for a worker.")]
+GpusPerWorker = Annotated[float, typer.Option(help="GPUs for a worker; fractions share one.")]
+Address = Annotated[
+    str | None, typer.Option(help="A running Ray cluster to use, such as auto or HOST:6379.")
+]
+JobTimeout = Annotated[float, typer.Option(help="Seconds after which a training has hung.")]
+InProcess = Annotated[bool, typer.Option(help="Train in this process, for debugging.")]
+
+
+@app.command()
+def launch(
+    space: Annotated[str | None, typer.Option(help="Which candidates: unary-binary.")] = None,
+    budget: Annotated[
+        int | None, typer.Option(help="Candidates that enter training. [default: 500]")
+    ] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="evolution or random. [default: evolution]")
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="mnist1d, mnist1d-mlp, digits, fashion-mnist, cifar10, or your own "
+            "FILE.py:Class. [default: mnist1d]"
+        ),
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Where the task's data are.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the whole run. [default: 0]")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings in TOML; options given here win.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run directory. [default: actsearch-runs/TASK-N]")
+    ] = None,
+    workers: Workers = None,
+    cpus_per_worker: CpusPerWorker = 1.0,
+    gpus_per_worker: GpusPerWorker = 0.0,
+    address: Address = None,
+    job_timeout: JobTimeout = 600.0,
+    in_process: InProcess = False,
+) -> None:
+    """Search, then retrain the best against known activations, and print the leaderboard."""
+    from ..runs.run import Run
+    from .config import load_config, read_config, resolve
+
+    table = read_config(config) if config else {}
+    table.pop("versions", None)
+    for section, key, value in (
+        (None, "seed", seed),
+        (None, "budget", budget),
+        ("space", "name", space),
+        ("strategy", "name", strategy),
+        ("task", "name", task),
+        ("task", "data", str(data) if data else None),
+    ):
+        if value is not None:
+            into = table if section is None else _section(table, section)
+            into[key] = value
+    settings, loaded = resolve(load_config(table))
+    path = out or _free_directory(settings.task.name)
+    with Run.create(path, settings.to_dict()) as run:
+        _carry_on(
+            run,
+            settings,
+            loaded,
+            _pool_options(
+                workers, cpus_per_worker, gpus_per_worker, address, job_timeout, in_process
+            ),
+        )
+
+
+@app.command()
+def resume(
+    run_path: RunPath,
+    workers: Workers = None,
+    cpus_per_worker: CpusPerWorker = 1.0,
+    gpus_per_worker: GpusPerWorker = 0.0,
+    address: Address = None,
+    job_timeout: JobTimeout = 600.0,
+    in_process: InProcess = False,
+) -> None:
+    """Go on with a run that was stopped or killed, as if it never had been."""
+    from ..runs.run import Run
+    from .config import load_config, reload_task, versions
+
+    with Run.open(run_path, writable=True) as run:
+        if run.journal.repaired:
+            _err.print(f"cut off {run.journal.repaired} bytes of an unfinished last record")
+        settings = load_config(run.config())
+        if run.restore_config():
+            _err.print("config.toml was missing and is restored from the journal")
+        for name, now in versions().items():
+            then = settings.versions.get(name, now)
+            if then != now:
+                _err.print(f"note: launched with {name} {then}, resumed with {now}")
+        _carry_on(
+            run,
+            settings,
+            reload_task(settings),
+            _pool_options(
+                workers, cpus_per_worker, gpus_per_worker, address, job_timeout, in_process
+            ),
+        )
+
+
+@app.command()
+def status(run_path: RunPath, as_json: AsJson = False) -> None:
+    """How far a run is, what was rejected and why, and the time spent."""
+    from ..runs.run import Run
+    from ..runs.status import run_status
+    from .terminal import duration, rejections
+
+    with Run.open(run_path) as run:
+        facts = run_status(run)
+    if as_json:
+        _print_json(facts)
+        return
+    best = facts["best"]
+    lines = {
+        "state": facts["state"],
+        "search": f"{facts['trained']} of {facts['budget']} candidates trained"
+        + (", space exhausted" if facts["exhausted"] else ""),
+        "proposed": f"{facts['proposed']}; rejected {rejections(facts['rejected'])}",
+        "ended": ", ".join(f"{count} {name}" for name, count in facts["ended"].items()) or "none",
+        "best": f"{best['score']:.4f} {best['formula']}" if best else "none yet",
+        "finals": f"{facts['finals']} trainings"
+        + (", compared" if facts["compared"] else ", not yet compared"),
+        "training time": f"{duration(facts['training_seconds'])}, summed over workers",
+    }
+    for name, text in lines.items():
+        _out.print(f"{name:>13}  {text}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def top(
+    run_path: RunPath,
+    count: Annotated[int, typer.Option("-n", "--count", min=1, help="Candidates to list.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """The leaderboard. It holds no times, so equal runs print equal bytes."""
+    from ..runs.leaderboard import leaderboard
+    from ..runs.run import Run
+    from .terminal import leaderboard_table
+
+    with Run.open(run_path) as run:
+        board = leaderboard(run.journal, count)
+    if as_json:
+        _print_json(board)
+    else:
+        _out.print(leaderboard_table(board))
+
+
+@app.command(name="eval")
+def evaluate(
+    formula: Annotated[
+        str, typer.Argument(metavar="EXPR", help="A formula, or a known activation's name.")
+    ],
+    at: Annotated[
+        str, typer.Option(help="Points, as -1,0,2.5; for two inputs u:v, as -1:2,0:1.")
+    ] = "-2,-1,-0.5,0,0.5,1,2",
+    dtype: Annotated[str, typer.Option(help="float64, float32, bfloat16 or float16.")] = "float64",
+    as_json: AsJson = False,
+) -> None:
+    """Value and slope of a formula, trainable parameters at their initial values."""
+    from .evaluation import evaluate_at
+
+    result = evaluate_at(formula, at, dtype)
+    if as_json:
+        _print_json(result)
+        return
+    from rich.table import Table
+
+    _out.print(result["canonical"], soft_wrap=True, highlight=False)
+    table = Table()
+    for column in result["columns"]:
+        table.add_column(column, justify="right")
+    for row in result["points"]:
+        table.add_row(*(f"{row[column]:.10g}" for column in result["columns"]))
+    _out.print(table)
+
+
+@app.command()
+def export(
+    source: Annotated[
+        str, typer.Argument(metavar="RUN|EXPR", help="A run directory, or a formula or name.")
+    ],
+    rank: Annotated[
+        int, typer.Option(min=1, help="Which candidate of the run; finalists come first.")
+    ] = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write. [default: RUN/exports/rank_K.py; a formula is printed]"),
+    ] = None,
+) -> None:
+    """A function as one Python module that needs only torch."""
+    from ..runs.run import EXPORTS, write_atomically
+    from .exporting import source_of_formula, source_of_run
+
+    path = Path(source)
+    if path.is_dir() or (os.sep in source and path.parent.is_dir() and "(" not in source):
+        text = source_of_run(path, rank)
+        out = out or path / EXPORTS / f"rank_{rank}.py"
+    else:
+        text = source_of_formula(source)
+    if out is None:
+        sys.stdout.write(text)
+        return
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(out, text.encode())
+    except OSError as error:
+        raise ConfigError(f"cannot write {out}: {error.strerror}") from error
+    _err.print(f"wrote {out}")
+
+
+@app.command()
+def report(
+    run_path: RunPath,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write. [default: RUN/report.html]")
+    ] = None,
+) -> None:
+    """One self-contained HTML page: leaderboard, shapes, progress, rejections, finals."""
+    from ..runs.report import report_html
+    from ..runs.run import REPORT, Run, write_atomically
+
+    with Run.open(run_path) as run:
+        page = report_html(run)
+    target = out or run_path / REPORT
+    try:
+        write_atomically(target, page.encode())
+    except OSError as error:
+        raise ConfigError(f"cannot write {target}: {error.strerror}") from error
+    _err.print(f"wrote {target}")
+
+
+def main() -> None:
+    """Entry point: a user's error is one line and exit code 2; a bug keeps its traceback."""
+    try:
+        code = app(standalone_mode=False)
+    except ActsearchError as error:
+        _err.print(f"error: {error}", style="red", markup=False)
+        sys.exit(2)
+    except _UsageError as error:
+        message = error.format_message()  # type: ignore[attr-defined]
+        _err.print(f"error: {message}", style="red", markup=False)
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(_INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _carry_on(run: Any, settings: Any, task: Any, pool_options: dict[str, Any]) -> None:
+    """Run to the end, or to Ctrl-C, and print where it stands and what to type next."""
+    import torch
+
+    from ..runs.leaderboard import leaderboard
+    from .engine import Engine
+    from .pools import make_pool
+    from .terminal import leaderboard_table, progress_display
+
+    torch.set_num_threads(1)
+    space = settings.make_space()
+    _err.print(
+        f"{run.path}: space {space.name} ({space.size:,} formulas), task {settings.task.name}, "
+        f"budget {settings.budget}, seed {settings.seed}"
+    )
+    interrupted = False
+    try:
+        with make_pool(task, **pool_options) as pool, progress_display(_err) as show:
+            engine = Engine(settings, run, pool, show)
+            engine.search()
+            engine.finals()
+    except KeyboardInterrupt:
+        interrupted = True
+    board = leaderboard(run.journal, 10)
+    if interrupted:
+        best = board["candidates"][:1]
+        _err.print(f"stopped; {board['trained']} candidates are on disk")
+        for row in best:
+            _err.print(f"best so far: {row['score']:.4f} {row['formula']}", markup=False)
+        _err.print(f"go on with:  search resume {run.path}")
+        raise KeyboardInterrupt
+    _out.print(leaderboard_table(board))
+    summary = board["search"]
+    if summary["exhausted"]:
+        _err.print(
+            f"the space is exhausted: {settings.strategy.patience:,} proposals in a row gave no "
+            f"new candidate, after {summary['trained']} of {settings.budget}"
+        )
+    _err.print(f"next:  search export {run.path}   or   search report {run.path}")
+
+
+def _pool_options(
+    workers: int | None,
+    cpus: float,
+    gpus: float,
+    address: str | None,
+    timeout: float,
+    in_process: bool,
+) -> dict[str, Any]:
+    return {
+        "workers": workers,
+        "cpus_per_worker": cpus,
+        "gpus_per_worker": gpus,
+        "address": address,
+        "job_timeout": timeout,
+        "in_process": in_process,
+    }
+
+
+def _section(table: dict[str, Any], name: str) -> dict[str, Any]:
+    section = table.setdefault(name, {})
+    if not isinstance(section, dict):
+        raise ConfigError(f"setting {name}={section!r} must be a table, [{name}]")
+    return section
+
+
+def _free_directory(task: str) -> Path:
+    name = task.rpartition(":")[2] or task
+    number = 1
+    while (path := Path("actsearch-runs") / f"{name}-{number}").exists():
+        number += 1
+    return path
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, sort_keys=True, allow_nan=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""What people see: progress while a run goes on, and tables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from ..primitives import infix, parse
+from .engine import Progress
+
+_PLAIN_SECONDS = 10.0
+_FORMULA_WIDTH = 72
+
+
+@contextmanager
+def progress_display(console: Console) -> Iterator[Callable[[Progress], None]]:
+    """Show progress: three lines kept up to date on a terminal, else a line now and then."""
+    if not console.is_terminal:
+        shown, shown_at = ("", False), 0.0
+
+        def print_line(progress: Progress) -> None:
+            nonlocal shown, shown_at
+            now, state = time.monotonic(), (progress.stage, progress.done == progress.total)
+            if state != shown or now - shown_at >= _PLAIN_SECONDS:
+                shown, shown_at = state, now
+                console.print(" · ".join(_facts(progress)), soft_wrap=True)
+
+        yield print_line
+        return
+    with Live(console=console, refresh_per_second=4, transient=True) as live:
+
+        def update(progress: Progress) -> None:
+            live.update(_panel(progress))
+
+        yield update
+
+
+def _panel(progress: Progress) -> Group:
+    bar = ProgressBar(total=max(progress.total, 1), completed=progress.done, width=60)
+    facts = _facts(progress)
+    lines: list[Any] = [Text(f"{facts[0]}   {facts[-1]}", style="bold"), bar]
+    lines += [Text(fact) for fact in facts[1:-1]]
+    return Group(*lines)
+
+
+def _facts(progress: Progress) -> list[str]:
+    facts = [f"{progress.stage} {progress.done}/{progress.total}"]
+    if progress.proposed:
+        facts.append(f"{progress.proposed} proposed; rejected {rejections(progress.rejected)}")
+        facts.append(
+            f"{progress.trained} trained, of them {progress.stopped} stopped early and "
+            f"{progress.failed} failed"
+        )
+    if progress.best_score is not None:
+        formula = shortened(infix(parse(progress.best_formula)))
+        facts.append(f"best {progress.best_score:.4f} {formula}")
+    left = progress.seconds_left
+    facts.append("" if left is None else f"about {duration(left)} left")
+    return [fact for fact in facts if fact] if not facts[-1] else facts
+
+
+def rejections(counts: Mapping[str, int]) -> str:
+    """`412 (duplicate 203, not finite 120, ...)`, the most frequent reason first."""
+    if not counts:
+        return "none"
+    parts = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return f"{sum(counts.values())} ({', '.join(f'{name} {n}' for name, n in parts)})"
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def shortened(text: str, width: int = _FORMULA_WIDTH) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def leaderboard_table(board: Mapping[str, Any]) -> Group:
+    """Candidates and baselines in one ranking by search score, then the finals."""
+    table = Table(title="By search score (one seed, validation split)", title_justify="left")
+    table.add_column("", justify="right")
+    table.add_column("score", justify="right")
+    table.add_column("name")
+    table.add_column("formula", overflow="fold")
+    rows = [
+        *((row, False) for row in board["candidates"]),
+        *((row, True) for row in board["baselines"]),
+    ]
+    rows.sort(key=lambda pair: (-len(pair[0]["rungs"]), -pair[0]["score"], pair[1]))
+    for row, baseline in rows:
+        score = f"{row['score']:.4f}" + ("" if row["complete"] else " at a rung")
+        name = row["label"] + (f" = {row['known']}" if row["known"] else "")
+        rank = "" if baseline else str(row["rank"])
+        table.add_row(rank, score, name, row["formula"], style="dim" if baseline else "")
+    parts: list[Any] = [table]
+    if board["finals"]:
+        parts += [Text(), finals_table(board["finals"])]
+    return Group(*parts)
+
+
+def finals_table(finals: Mapping[str, Any]) -> Group:
+    """Means over fresh seeds, and what the comparisons say."""
+    count = max((len(arm["scores"]) + arm["unsound"] for arm in finals["arms"]), default=0)
+    table = Table(title=f"Finals ({count} fresh seeds, final split)", title_justify="left")
+    for column in ("mean", "± sd", "rate", "name"):
+        table.add_column(column, justify="left" if column == "name" else "right")
+    best = finals["best_baseline"]
+    references = list(dict.fromkeys(c["against"] for c in finals["comparisons"]))
+    for reference in references:
+        table.add_column(f"against {reference}")
+    for arm in finals["arms"]:
+        cells = [
+            "-" if arm["mean"] is None else f"{arm['mean']:.4f}",
+            "-" if arm["deviation"] is None else f"{arm['deviation']:.4f}",
+            f"{arm['learning_rate']:g}",
+            arm["label"] + (f" ({arm['unsound']} seeds diverged)" if arm["unsound"] else ""),
+        ]
+        for reference in references:
+            found = [
+                c
+                for c in finals["comparisons"]
+                if c["name"] == arm["label"] and c["against"] == reference
+            ]
+            cells.append(_comparison(found[0]) if found else "")
+        style = "bold" if arm["label"] == best else "" if arm["candidate"] else "dim"
+        table.add_row(*cells, style=style)
+    return Group(table, Text(finals["verdict"]))
+
+
+def _comparison(found: Mapping[str, Any]) -> str:
+    word = "better" if found["better"] else "not better"
+    return (
+        f"{found['effect']:+.4f} [{found['low']:+.4f}, {found['high']:+.4f}] "
+        f"p {found['p_holm']:.3f} {word}"
+    )
