@@ -65,8 +65,13 @@ def connect(address: str | None, cpus: int) -> None:
                 ray.init(address=address, **settings)
         _stop_error_printer()
     except Exception as error:
-        what = "cannot start Ray" if address is None else f"cannot join Ray at {address!r}"
-        raise ConfigError(f"{what}: {describe(error)}") from error
+        ray.shutdown()  # of what a failed start leaves behind
+        if address is None:
+            raise ConfigError(f"cannot start Ray: {describe(error)}") from error
+        raise ConfigError(
+            f"cannot join Ray at {address!r}: {describe(error)}; is it a running cluster of "
+            f"Ray {ray.__version__}, and does it need RAY_AUTH_MODE=token?"
+        ) from error
 
 
 def _knock(address: str) -> None:

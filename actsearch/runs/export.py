@@ -169,8 +169,9 @@ class _Writer:
         sign = _sign(operator)
         # An infix sign takes a number on one side; other functions take tensors alone.
         numbers = [a for a in arguments if a not in self.tensors]
-        if not sign or len(numbers) == len(arguments):
-            for slot in numbers if not sign else numbers[:1]:
+        for position, slot in enumerate(numbers):
+            alone = position == 0 and len(numbers) == len(arguments)
+            if not sign or alone or self.is_huge(slot):
                 self.tensor(slot)
         terms = [self.term(a) for a in arguments]
         if sign and len(terms) == 1:
@@ -185,18 +186,28 @@ class _Writer:
     def tensor(self, slot: int) -> str:
         """Name of the tensor in a slot; a number becomes a tensor when first asked for so."""
         if slot not in self.tensors:
-            number = self.number(slot)
+            number, x = self.number(slot), self.first
+            made = f"{x}.new_full((), {number})"
+            if self.is_huge(slot):
+                made = f"torch.tensor({number}, dtype={x}.dtype, device={x}.device)"
             self.tensors[slot] = next(self.free)
-            self.lines.append(f"{self.tensors[slot]} = {self.first}.new_full((), {number})")
+            self.lines.append(f"{self.tensors[slot]} = {made}")
         return self.tensors[slot]
 
     def term(self, slot: int) -> str:
         return self.tensors[slot] if slot in self.tensors else self.number(slot)
 
     def number(self, slot: int) -> str:
+        return repr(self.constant(slot)).replace("e+", "e")
+
+    def is_huge(self, slot: int) -> bool:
+        """Whether it overflows float32, where torch refuses a number but rounds a tensor."""
+        return abs(self.constant(slot)) > torch.finfo(torch.float32).max
+
+    def constant(self, slot: int) -> float:
         leaf = self.program.leaves[slot]
         assert isinstance(leaf, Constant)
-        return repr(leaf.value)
+        return leaf.value
 
 
 def _power(base: str, exponent: str) -> str:

@@ -3,7 +3,7 @@ equal bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..evaluators.result import Status
@@ -52,6 +52,16 @@ def leaderboard(journal: Journal, count: int | None = None) -> dict[str, Any]:
     }
 
 
+def standings(board: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows of a leaderboard in one ranking, candidates first where equal, with `baseline`."""
+    rows = [
+        {**row, "baseline": kind == "baselines"}
+        for kind in ("candidates", "baselines")
+        for row in board[kind]
+    ]
+    return sorted(rows, key=lambda row: (-len(row["rungs"]), -row["score"]))
+
+
 def final_order(journal: Journal) -> list[Entry]:
     """Candidates best first: finalists by their mean in the finals, then by search score."""
     candidates = ranked(journal.entries(SEARCH))
@@ -61,11 +71,11 @@ def final_order(journal: Journal) -> list[Entry]:
         for place, arm in enumerate(finals["arms"])
         if arm["candidate"] and not arm["unsound"]
     }
-    return sorted(candidates, key=lambda entry: places.get(entry.label, len(places)))
+    return sorted(candidates, key=lambda entry: places.get(entry.label, len(finals["arms"])))
 
 
 def _number(entry: Entry) -> int:
-    return int(entry.details.get("index", 0))
+    return int(entry.details["index"])
 
 
 def _row(rank: int, entry: Entry) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -295,6 +296,8 @@ def _carry_on(run: Any, settings: Any, task: Any, pool_options: dict[str, Any]) 
     from .terminal import leaderboard_table, progress_display
 
     torch.set_num_threads(1)
+    # A batch system ends a job by SIGTERM: stop as cleanly as on Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     space = settings.make_space()
     _err.print(
         f"{run.path}: space {space.name} ({space.size:,} formulas), task {settings.task.name}, "

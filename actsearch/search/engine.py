@@ -157,8 +157,8 @@ class Engine:
         (seed,) = self._seeds(_SEARCH_SEED, 1)
         jobs = [Job(f"{BASELINES}/{b.name}", b.expr.text, seed, rate, rungs) for b in baselines()]
         self._start_stage("baselines", len(jobs))
-        for job, baseline in zip(jobs, baselines(), strict=True):
-            self._submit(BASELINES, job, baseline.name)
+        for index, (job, baseline) in enumerate(zip(jobs, baselines(), strict=True)):
+            self._submit(BASELINES, job, baseline.name, {"index": index})
         results = [self._result_of(job).result for job in jobs]
         if all(result.standing is None for result in results):
             raise TaskError(

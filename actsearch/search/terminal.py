@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..primitives import infix, parse
+from ..runs.leaderboard import standings
 from .engine import Progress
 
 _PLAIN_SECONDS = 10.0
@@ -96,16 +97,11 @@ def leaderboard_table(board: Mapping[str, Any]) -> Group:
     table.add_column("score", justify="right")
     table.add_column("name")
     table.add_column("formula", overflow="fold")
-    rows = [
-        *((row, False) for row in board["candidates"]),
-        *((row, True) for row in board["baselines"]),
-    ]
-    rows.sort(key=lambda pair: (-len(pair[0]["rungs"]), -pair[0]["score"], pair[1]))
-    for row, baseline in rows:
+    for row in standings(board):
         score = f"{row['score']:.4f}" + ("" if row["complete"] else " at a rung")
         name = row["label"] + (f" = {row['known']}" if row["known"] else "")
-        rank = "" if baseline else str(row["rank"])
-        table.add_row(rank, score, name, row["formula"], style="dim" if baseline else "")
+        rank = "" if row["baseline"] else str(row["rank"])
+        table.add_row(rank, score, name, row["formula"], style="dim" if row["baseline"] else "")
     parts: list[Any] = [table]
     if board["finals"]:
         parts += [Text(), finals_table(board["finals"])]

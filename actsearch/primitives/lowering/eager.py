@@ -7,6 +7,7 @@ itself, it can be differentiated again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -88,7 +89,10 @@ def _run(
     slots: list[Tensor] = []
     for leaf in program.leaves:
         if isinstance(leaf, Constant):
-            slots.append(torch.full((), leaf.value, dtype=wide, device=device))
+            # torch.full refuses what overflows instead of rounding it to infinity.
+            overflows = abs(leaf.value) > torch.finfo(wide).max
+            number = math.copysign(math.inf, leaf.value) if overflows else leaf.value
+            slots.append(torch.full((), number, dtype=wide, device=device))
         else:
             slots.append(bindings[leaf].to(wide))
     for instruction in program.instructions:

@@ -1,0 +1,274 @@
+"""Pictures of a report: plain data in, SVG text out that a page holds as it is.
+
+Equal data give equal bytes. Text stays text, so that it can be searched and read aloud; labels
+may hold any sign, `$` and `<` too. Colours are those of Okabe and Ito, which colour-blind people
+tell apart, and marker or dash says the same as the colour.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+CANDIDATE, BASELINE, QUIET = "#0072B2", "#D55E00", "#767676"
+_TOP = (CANDIDATE, "#009E73", "#CC79A7")
+_REFERENCES = ((BASELINE, "--"), ("#B07800", ":"))
+_BARS = {"flow": CANDIDATE, "rejected": BASELINE, "lost": "#E69F00"}
+_INCHES = 5.0
+_STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "actsearch",
+    "text.parse_math": False,
+    "axes.unicode_minus": False,
+    "figure.constrained_layout.use": True,
+    "font.size": 9.5,
+    "axes.labelsize": 9.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#555555",
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.8,
+    "xtick.color": "#333333",
+    "ytick.color": "#333333",
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "savefig.transparent": True,
+}
+
+Curve = tuple[np.ndarray, np.ndarray]
+
+
+def _picture(draw: Callable[..., Figure]) -> Callable[..., str]:
+    """Draw in one style, whatever the user's matplotlibrc says, and give the SVG text."""
+
+    @wraps(draw)
+    def drawn(*args: Any, **options: Any) -> str:
+        with style.context(["default", _STYLE]):
+            file = io.StringIO()
+            draw(*args, **options).savefig(
+                file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
+            )
+        text = file.getvalue()
+        # A page with several pictures must not repeat the ids of their groups.
+        return re.sub(r'<g id="[^"]*"', "<g", text[text.index("<svg") :])
+
+    return drawn
+
+
+@_picture
+def means_picture(arms: Sequence[Mapping[str, Any]], lowest: float | None) -> Figure:
+    """Mean and interval of every arm, the scores of its seeds behind.
+
+    Args:
+        arms: of the finals with their `interval`, a pair or None; drawn from the top down.
+        lowest: left end of the axis; an arm with its mean below it is given in figures.
+    """
+    figure, axes = _rows([_short(arm["label"], 16) for arm in arms], 0.26)
+    for colour, marker, name in ((CANDIDATE, "o", "finalist"), (BASELINE, "s", "baseline")):
+        axes.plot([], [], marker, color=colour, label=name)
+    axes.plot([], [], "|", color=QUIET, label="one seed")
+    for row, arm in enumerate(arms):
+        colour, marker = (CANDIDATE, "o") if arm["candidate"] else (BASELINE, "s")
+        mean = arm["mean"]
+        if mean is None:
+            _remark(axes, row, "trained at no seed")
+            continue
+        if lowest is not None and mean < lowest:
+            _remark(axes, row, f"<- {mean:.4f}, left of the picture")
+            continue
+        axes.plot(arm["scores"], [row] * len(arm["scores"]), "|", color=colour, alpha=0.45, ms=7)
+        if arm["interval"]:
+            axes.plot(arm["interval"], [row, row], color=colour, lw=2)
+        fill = "white" if arm["unsound"] else colour
+        axes.plot([mean], [row], marker, color=colour, mfc=fill, ms=6)
+    if lowest is not None:
+        highest = max(max(arm["scores"], default=lowest) for arm in arms)
+        margin = 0.04 * (highest - lowest) or 0.01
+        axes.set_xlim(lowest - margin, highest + margin)
+    axes.xaxis.get_major_locator().set_params(nbins=6)
+    axes.set_xlabel("score in the finals (higher is better)")
+    _legend(axes, 3)
+    return figure
+
+
+@_picture
+def effects_picture(comparisons: Sequence[Mapping[str, Any]]) -> Figure:
+    """Paired difference of each finalist to each reference, with its interval."""
+    names = list(dict.fromkeys(c["name"] for c in comparisons))
+    references = list(dict.fromkeys(c["against"] for c in comparisons))
+    figure, axes = _rows([_short(name, 16) for name in names], 0.42)
+    axes.axvline(0, color="#333333", lw=1)
+    for number, reference in enumerate(references):
+        shift = (number - (len(references) - 1) / 2) * 0.3
+        colour, marker = ((CANDIDATE, "o"), ("#009E73", "D"))[number % 2]
+        for c in (c for c in comparisons if c["against"] == reference):
+            row = names.index(c["name"]) + shift
+            axes.plot([c["low"], c["high"]], [row, row], color=colour, lw=2)
+            fill = colour if c["better"] else "white"
+            axes.plot([c["effect"]], [row], marker, color=colour, mfc=fill, ms=6)
+        axes.plot([], [], marker, color=colour, mfc="white", label=f"minus {_short(reference, 20)}")
+    axes.xaxis.get_major_locator().set_params(nbins=5)
+    axes.set_xlabel("difference of scores on the same seeds")
+    _legend(axes, 2)
+    return figure
+
+
+@_picture
+def shape_picture(
+    points: np.ndarray, candidate: Curve, references: Mapping[str, Curve]
+) -> Figure:
+    """Value on the left, slope on the right; references thin behind.
+
+    Args:
+        points: where the functions were evaluated.
+        candidate, references: value and slope there; what is not finite leaves a gap.
+    """
+    figure = Figure((_INCHES, 2.1))
+    for side, (title, least, most) in enumerate((("f(x)", -1.0, 4.0), ("f'(x)", -0.5, 1.5))):
+        axes = figure.add_subplot(1, 2, side + 1)
+        for (colour, dash), curve in zip(_REFERENCES, references.values(), strict=False):
+            axes.plot(points, curve[side], color=colour, ls=dash, lw=1.3)
+        with np.errstate(invalid="ignore"):
+            values = np.where(np.isfinite(candidate[side]), candidate[side], np.nan)
+        axes.plot(points, np.clip(values, -100, 100), color=CANDIDATE, lw=2)
+        low, high = np.nanmin([*values, least]), np.nanmax([*values, most])
+        axes.set_ylim(max(low, 2 * least - most) - 0.2, min(high, 2 * most - least) + 0.2)
+        axes.set_xlim(points[0], points[-1])
+        axes.set_title(title, fontsize=9.5, loc="left")
+    return figure
+
+
+@_picture
+def progress_picture(
+    points: Sequence[tuple[int, float, bool]],
+    unranked: Sequence[int],
+    references: Mapping[str, float],
+) -> Figure:
+    """Score of each candidate in the order of proposal.
+
+    Args:
+        points: (index, score at the last rung reached, whether complete).
+        unranked: indices of candidates that diverged or failed.
+        references: scores of known activations, as lines across.
+    """
+    figure = Figure((_INCHES, 3.5))
+    axes = figure.add_subplot()
+    scores = [score for _, score, _ in points]
+    floor = _floor(scores)
+    stopped = [(i, s) for i, s, complete in points if s >= floor and not complete]
+    complete = sorted((i, s) for i, s, complete in points if s >= floor and complete)
+    below = [i for i, s, _ in points if s < floor]
+    if stopped:
+        axes.plot(*zip(*stopped, strict=True), "o", color=QUIET, mfc="none", ms=4, label="stopped")
+    if complete:
+        at, best = zip(*complete, strict=True)
+        axes.plot(at, best, "o", color=CANDIDATE, ms=4, alpha=0.75, mew=0, label="complete")
+        running = np.maximum.accumulate([*best, best[-1]])
+        ends = [*at, max(i for i, _, _ in points)]
+        axes.step(ends, running, where="post", color=CANDIDATE, lw=1.5, label="best so far")
+    for indices, marker, name in ((below, "v", "below"), (unranked, "x", "diverged or failed")):
+        if indices:
+            heights = [0.02] * len(indices)
+            across = axes.get_xaxis_transform()
+            axes.plot(indices, heights, marker, color="k", ms=4, transform=across, label=name)
+    for (colour, dash), (name, score) in zip(_REFERENCES, references.items(), strict=False):
+        axes.axhline(score, color=colour, ls=dash, lw=1.6, label=name)
+    axes.set_xlabel("candidate, in the order of proposal")
+    axes.set_ylabel("score at the last rung reached")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    _legend(axes, 3)
+    return figure
+
+
+@_picture
+def funnel_picture(stages: Sequence[tuple[str, int, str]]) -> Figure:
+    """Counts as bars.
+
+    Args:
+        stages: (name, count, kind), where the kind is `flow`, `rejected` or `lost`.
+    """
+    figure, axes = _rows([_short(name, 30) for name, _, _ in stages], 0.25)
+    largest = max((count for _, count, _ in stages), default=0)
+    for row, (_, count, kind) in enumerate(stages):
+        axes.barh(row, count, height=0.7, color=_BARS[kind])
+        axes.annotate(
+            f"{count:,}", (count, row), (3, 0), textcoords="offset points", va="center_baseline"
+        )
+    axes.set_xlim(0, 1.14 * max(largest, 1))
+    axes.xaxis.get_major_locator().set_params(integer=True, nbins=6)
+    axes.set_xlabel("candidates")
+    return figure
+
+
+@_picture
+def curves_picture(
+    candidates: Mapping[str, Sequence[tuple[int, float]]],
+    references: Mapping[str, Sequence[tuple[int, float]]],
+) -> Figure:
+    """Training loss by step; the loss axis is logarithmic unless a loss is not positive."""
+    figure = Figure((_INCHES, 3.5))
+    axes = figure.add_subplot()
+    drawn = [
+        *zip(((colour, "-") for colour in _TOP), candidates.items(), strict=False),
+        *zip(_REFERENCES, references.items(), strict=False),
+    ]
+    for (colour, dash), (name, curve) in drawn:
+        steps, losses = zip(*curve, strict=True)
+        axes.plot(steps, losses, color=colour, ls=dash, lw=1.6, label=_short(name, 40))
+    if all(loss > 0 for _, (_, curve) in drawn for _, loss in curve):
+        axes.set_yscale("log")
+    axes.set_xlabel("optimiser step")
+    axes.set_ylabel("training loss")
+    _legend(axes, 1)
+    return figure
+
+
+def _rows(names: Sequence[str], inches: float) -> tuple[Figure, Axes]:
+    """Axes with one named row for each thing, the first on top."""
+    figure = Figure((_INCHES, 0.95 + inches * max(len(names), 1)))
+    axes = figure.add_subplot()
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="y", visible=False)
+    return figure, axes
+
+
+def _remark(axes: Axes, row: int, text: str) -> None:
+    axes.text(0.01, row, text, transform=axes.get_yaxis_transform(), color=QUIET, va="center")
+
+
+def _legend(axes: Axes, columns: int) -> None:
+    """Above the axes, where no data can be."""
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(
+            loc="lower left",
+            bbox_to_anchor=(0, 1.0),
+            ncols=columns,
+            borderaxespad=0.2,
+            handlelength=1.8,
+            columnspacing=1.4,
+        )
+
+
+def _floor(scores: Sequence[float]) -> float:
+    """Lowest score that is drawn; one far outlier must not flatten all others."""
+    if not scores:
+        return -np.inf
+    median = float(np.median(scores))
+    return median - 4 * (max(scores) - median) if max(scores) > median else -np.inf
+
+
+def _short(text: str, width: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= width else f"{text[: width - 1]}…"

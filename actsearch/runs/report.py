@@ -1,0 +1,281 @@
+"""One page about a run, for people: what won or that nothing did, and how it came about.
+
+The page holds its pictures and its style, loads nothing and runs no script. Of clock readings it
+shows only those of its section on time, so that equal runs differ nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from statistics import median
+from typing import Any
+
+import jinja2
+import numpy as np
+import tomli_w
+import torch
+from markupsafe import Markup
+from scipy.special import stdtrit
+
+from ..evaluators.result import Status
+from ..primitives import Expr, infix, inputs, known_activations, parameters, parse, value_and_slopes
+from . import plots
+from .journal import BASELINES, FINALS, SEARCH, STUDIES, Entry, Journal
+from .leaderboard import final_order, leaderboard, standings
+from .run import Run
+from .status import run_status
+
+REFERENCES = ("relu", "gelu")
+"""Known activations that the pictures show beside the candidates."""
+_LISTED, _SHAPES, _CURVES, _TIMED = 20, 6, 3, 5
+
+
+def report_html(run: Run) -> str:
+    """The page, complete and self-contained.
+
+    Raises:
+        RunError: the journal cannot be read.
+        ParseError: it holds a formula that this version does not know.
+    """
+    journal = run.journal
+    config = journal.attribute("config") or {}
+    board = leaderboard(journal, _LISTED)
+    status = run_status(run)
+    searched = sorted(journal.entries(SEARCH), key=lambda entry: entry.details["index"])
+    finals = _finals(board["finals"]) if board["finals"] else None
+    trainings = _compared_trainings(journal)
+    template = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    ).from_string(files(__package__).joinpath("report.html.j2").read_text("utf-8"))
+    return template.render(
+        name=run.path.resolve().name,
+        resume=f"search resume {shlex.quote(str(run.path))}",
+        config=config,
+        config_text=tomli_w.dumps(config),
+        status=status,
+        headline=_headline(board, status, config),
+        board=board,
+        finals=finals,
+        rows=standings(board),
+        finalists={arm["label"] for arm in finals["arms"]} if finals else set(),
+        shapes=_shapes(final_order(journal)),
+        progress=_progress(searched, board),
+        funnel=Markup(plots.funnel_picture(_stages(searched, status, board["finals"]))),
+        known=sum(1 for entry in searched if entry.details.get("known")),
+        troubles=_troubles(journal),
+        curves=_curves(trainings),
+        seconds=_seconds(journal),
+        timed=_timed(trainings),
+    )
+
+
+def _headline(
+    board: Mapping[str, Any], status: Mapping[str, Any], config: Mapping[str, Any]
+) -> str:
+    """The verdict, or why there is none."""
+    if board["finals"]:
+        return str(board["finals"]["verdict"])
+    if status["state"] != "finished":
+        return "No claim yet: the run is not finished."
+    assert not config.get("finals", {}).get("finalists", 0), "a finished run held its finals"
+    return (
+        "No claim: this run held no finals. Its scores are of one seed and of the data that the "
+        "search itself used, which favours what was selected."
+    )
+
+
+def _finals(finals: Mapping[str, Any]) -> dict[str, Any]:
+    """Arms with formulas, intervals and comparisons, and the two pictures."""
+    references = list(dict.fromkeys(c["against"] for c in finals["comparisons"]))
+    found = {(c["name"], c["against"]): c for c in finals["comparisons"]}
+    arms = [
+        {
+            **arm,
+            "canonical": arm["formula"],
+            "formula": infix(parse(arm["formula"])),
+            "interval": _interval(arm, finals["confidence"]),
+            "comparisons": [found.get((arm["label"], reference)) for reference in references],
+        }
+        for arm in finals["arms"]
+    ]
+    shown = [arm for arm in arms if arm["candidate"] or arm["label"] in references]
+    lowest = min((score for arm in shown for score in arm["scores"]), default=None)
+    return {
+        "arms": arms,
+        "references": references,
+        "best": finals["best_baseline"],
+        "confidence": f"{finals['confidence']:.0%}",
+        "seeds": max((len(arm["scores"]) + arm["unsound"] for arm in arms), default=0),
+        "first": next((arm for arm in arms if arm["candidate"] and not arm["unsound"]), None),
+        "means": Markup(plots.means_picture(arms, lowest)),
+        "effects": Markup(plots.effects_picture(finals["comparisons"])) if references else None,
+    }
+
+
+def _interval(arm: Mapping[str, Any], confidence: float) -> tuple[float, float] | None:
+    """Student's interval of an arm's mean; None from fewer than two seeds."""
+    count = len(arm["scores"])
+    if count < 2:
+        return None
+    half = float(stdtrit(count - 1, (1 + confidence) / 2)) * arm["deviation"] / math.sqrt(count)
+    return arm["mean"] - half, arm["mean"] + half
+
+
+def _shapes(best: Iterable[Entry]) -> list[dict[str, Any]]:
+    points = torch.linspace(-4, 4, 401, dtype=torch.float64)
+    references = {name: _curve(known_activations()[name].expr, points) for name in REFERENCES}
+    shapes = []
+    for entry in best:
+        expr = parse(entry.job.formula)
+        if len(shapes) == _SHAPES:
+            break
+        if inputs(expr) != ("x",):
+            continue
+        curve = _curve(expr, points)
+        shapes.append(
+            {
+                "label": entry.label,
+                "formula": infix(expr),
+                "trainable": ", ".join(f"{p.name} = {p.initial:g}" for p in parameters(expr)),
+                "picture": Markup(plots.shape_picture(points.numpy(), curve, references)),
+            }
+        )
+    return shapes
+
+
+def _curve(expr: Expr, points: torch.Tensor) -> plots.Curve:
+    value, (slope,) = value_and_slopes(expr, {"x": points})
+    return value.numpy(), slope.numpy()
+
+
+def _progress(searched: Sequence[Entry], board: Mapping[str, Any]) -> Markup | None:
+    if not searched:
+        return None
+    points = [
+        (entry.details["index"], entry.result.score, entry.result.status is Status.COMPLETE)
+        for entry in searched
+        if entry.result.standing is not None
+    ]
+    unranked = [entry.details["index"] for entry in searched if entry.result.standing is None]
+    scores = {row["label"]: row["score"] for row in board["baselines"] if row["complete"]}
+    references = {name: scores[name] for name in REFERENCES if name in scores}
+    return Markup(plots.progress_picture(points, unranked, references))
+
+
+def _stages(
+    searched: Sequence[Entry], status: Mapping[str, Any], finals: Mapping[str, Any] | None
+) -> list[tuple[str, int, str]]:
+    """What became of the proposals: (name, count, kind) from the first to the last."""
+    ended = status["ended"]
+    stopped = Counter(
+        (len(entry.result.scores), entry.job.rungs[len(entry.result.scores) - 1].steps)
+        for entry in searched
+        if entry.result.status is Status.STOPPED
+    )
+    rejected = sorted(status["rejected"].items(), key=lambda item: (-item[1], item[0]))
+    stages = [
+        ("proposed", status["proposed"], "flow"),
+        *((f"rejected: {reason}", count, "rejected") for reason, count in rejected),
+        ("trained", status["trained"], "flow"),
+        *(
+            (f"stopped at rung {rung} ({steps} steps)", count, "lost")
+            for (rung, steps), count in sorted(stopped.items())
+        ),
+        *((name, ended[name], "lost") for name in ("diverged", "failed") if name in ended),
+        ("complete", ended.get("complete", 0), "flow"),
+    ]
+    if finals:
+        stages.append(("finalists", sum(arm["candidate"] for arm in finals["arms"]), "flow"))
+    return stages
+
+
+def _troubles(journal: Journal) -> list[tuple[str, str, str, int]]:
+    """(study, how it ended, reason, count) of trainings that diverged or failed."""
+    counts = Counter(
+        (study, str(entry.result.status), entry.result.reason or "no reason given")
+        for study in STUDIES
+        for entry in journal.entries(study)
+        if entry.result.status in (Status.DIVERGED, Status.FAILED)
+    )
+    ordered = sorted(counts.items(), key=lambda item: (STUDIES.index(item[0][0]), -item[1], item))
+    return [(*what, count) for what, count in ordered]
+
+
+def _compared_trainings(journal: Journal) -> tuple[str, dict[str, list[Entry]]]:
+    """Complete trainings of the best candidates and the references by label, and their source.
+
+    Those of the finals, each at its best learning rate; without finalists those of the search.
+    """
+    finals = journal.attribute("finals") or {"arms": []}
+    labels = [arm["label"] for arm in finals["arms"] if arm["candidate"] and not arm["unsound"]]
+    source = "finals" if labels else "search"
+    if labels:
+        entries = [e for e in journal.entries(FINALS) if e.job.split == "final"]
+    else:
+        entries = [*journal.entries(SEARCH), *journal.entries(BASELINES)]
+        labels = [e.label for e in final_order(journal) if e.result.status is Status.COMPLETE]
+    by_label = {
+        label: [e for e in entries if e.label == label and e.result.status is Status.COMPLETE]
+        for label in (*labels[:_TIMED], *REFERENCES)
+    }
+    return source, {label: found for label, found in by_label.items() if found}
+
+
+def _curves(trainings: tuple[str, dict[str, list[Entry]]]) -> dict[str, Any] | None:
+    source, by_label = trainings
+    drawn = {
+        label: curve for label, found in by_label.items() if (curve := _median_curve(found))
+    }
+    candidates = [label for label in drawn if label not in REFERENCES][:_CURVES]
+    if not drawn:
+        return None
+    picture = plots.curves_picture(
+        {f"{name}  {_formula(by_label[name])}": drawn[name] for name in candidates},
+        {name: drawn[name] for name in REFERENCES if name in drawn},
+    )
+    return {"source": source, "picture": Markup(picture)}
+
+
+def _median_curve(entries: Iterable[Entry]) -> list[tuple[int, float]]:
+    """Median training loss over the entries at each step that any of them recorded."""
+    losses: defaultdict[int, list[float]] = defaultdict(list)
+    for entry in entries:
+        for step, loss in entry.result.curve:
+            losses[step].append(loss)
+    return [(step, float(np.median(at_step))) for step, at_step in sorted(losses.items())]
+
+
+def _seconds(journal: Journal) -> list[tuple[str, int, float]]:
+    """(study, trainings, their seconds)."""
+    return [
+        (study, len(entries), sum(entry.result.seconds for entry in entries))
+        for study in STUDIES
+        if (entries := journal.entries(study))
+    ]
+
+
+def _timed(trainings: tuple[str, dict[str, list[Entry]]]) -> dict[str, Any]:
+    source, by_label = trainings
+    seconds = {
+        label: median(entry.result.seconds for entry in found) for label, found in by_label.items()
+    }
+    unit = seconds.get(REFERENCES[0])
+    rows = [
+        {
+            "label": label,
+            "formula": _formula(found),
+            "count": len(found),
+            "median": seconds[label],
+            "ratio": seconds[label] / unit if unit else None,
+        }
+        for label, found in by_label.items()
+    ]
+    return {"source": source, "rows": rows}
+
+
+def _formula(entries: Sequence[Entry]) -> str:
+    return infix(parse(entries[0].job.formula))

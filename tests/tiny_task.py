@@ -1,0 +1,58 @@
+"""A task that trains in about ten milliseconds, and variants of it that go wrong."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from actsearch.evaluators.result import Rung
+from actsearch.evaluators.tasks import ActivationFactory, Split, Splits, Task
+
+
+class Tiny(Task):
+    """Three classes of noisy points in six dimensions, a network of eight hidden units."""
+
+    steps = 12
+    batch_size = 16
+    learning_rate = 2e-2
+    rungs = (Rung(4, own_schedule=True),)
+
+    def load(self) -> Splits:
+        generator = torch.Generator().manual_seed(7)
+        targets = torch.randint(3, (240,), generator=generator)
+        centres = torch.randn(3, 6, generator=generator)
+        points = centres[targets] + torch.randn(240, 6, generator=generator)
+        parts = [Split(points[i::3], targets[i::3].clone()) for i in range(3)]
+        return Splits(*parts)
+
+    def build_model(self, activation: ActivationFactory) -> nn.Module:
+        return nn.Sequential(nn.Linear(6, 8), activation(8), nn.Linear(8, 3))
+
+
+class BrokenModel(Tiny):
+    def build_model(self, activation: ActivationFactory) -> nn.Module:
+        raise ValueError("no such layer")
+
+
+class BrokenMidway(Tiny):
+    """Raises at the third step of every training."""
+
+    def augment(self, inputs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        self.calls = getattr(self, "calls", 0) + 1
+        if self.calls % 3 == 0:
+            raise RuntimeError("lost the data")
+        return inputs
+
+
+class SometimesBroken(Tiny):
+    """Raises for every candidate with an exponential in it, and for no baseline but crrelu."""
+
+    def build_model(self, activation: ActivationFactory) -> nn.Module:
+        if "exp(" in str(activation(8)):
+            raise RuntimeError("no exponentials here")
+        return super().build_model(activation)
+
+
+class AlwaysNan(Tiny):
+    def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return super().loss(outputs, targets) * float("nan")
