@@ -17,6 +17,7 @@ from .operator import Operator
 
 # Attributes of a module besides those of its class, which a parameter must not hide either.
 _MODULE_ATTRIBUTES = frozenset(("training", "channels", "dim", "expr"))
+_LONGEST_NAME = 40
 
 
 class Scope(StrEnum):
@@ -75,7 +76,8 @@ class Parameter(Expr):
     def __post_init__(self) -> None:
         problem = _name_problem(self.name)
         if problem:
-            raise ValueError(f"'{self.name}' cannot name a trainable parameter: it {problem}")
+            shown = self.name[:_LONGEST_NAME]
+            raise ValueError(f"'{shown}' cannot name a trainable parameter: it {problem}")
         object.__setattr__(self, "initial", _finite(self.initial, f"'{self.name}'"))
 
 
@@ -116,6 +118,8 @@ def _finite(value: float, what: str) -> float:
 def _name_problem(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
         return "is not a word of letters, digits and underscores"
+    if len(name) > _LONGEST_NAME:
+        return f"is longer than {_LONGEST_NAME} characters"
     if keyword.iskeyword(name):
         return "is a word of the Python language"
     if name.startswith("_"):

@@ -83,7 +83,8 @@ class Journal:
         self._studies: dict[str, optuna.Study] = {}
         if writable:
             for name in STUDIES:
-                self._create(name)
+                if name not in self._storage_names():
+                    self._create(name)
 
     @staticmethod
     def create(path: Path) -> Journal:
@@ -137,7 +138,7 @@ class Journal:
     def _create(self, name: str) -> None:
         self._studies[name] = self._guarded(
             lambda: optuna.create_study(
-                study_name=name, storage=self._storage, direction="maximize", load_if_exists=True
+                study_name=name, storage=self._storage, direction="maximize"
             )
         )
 
@@ -149,7 +150,7 @@ class Journal:
                 f"cannot use {self.path}: {error.strerror or error}; nothing recorded is lost, "
                 f"free the cause and type: search resume {self.path.parent}"
             ) from error
-        except (KeyError, ValueError, TypeError, IndexError) as error:
+        except (AssertionError, KeyError, ValueError, TypeError, IndexError) as error:
             raise RunError(
                 f"{self.path} is not a journal that this version reads "
                 f"({type(error).__name__}: {error})"

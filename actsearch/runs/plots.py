@@ -17,6 +17,7 @@ import numpy as np
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 CANDIDATE, BASELINE, QUIET = "#0072B2", "#D55E00", "#767676"
 _TOP = (CANDIDATE, "#009E73", "#CC79A7")
@@ -28,6 +29,7 @@ _STYLE: dict[str, Any] = {
     "svg.hashsalt": "actsearch",
     "text.parse_math": False,
     "axes.unicode_minus": False,
+    "axes.formatter.useoffset": False,
     "figure.constrained_layout.use": True,
     "font.size": 9.5,
     "axes.labelsize": 9.5,
@@ -84,7 +86,7 @@ def means_picture(arms: Sequence[Mapping[str, Any]], lowest: float | None) -> Fi
             _remark(axes, row, "trained at no seed")
             continue
         if lowest is not None and mean < lowest:
-            _remark(axes, row, f"<- {mean:.4f}, left of the picture")
+            _remark(axes, row, f"← {mean:.4f}, left of the picture")
             continue
         axes.plot(arm["scores"], [row] * len(arm["scores"]), "|", color=colour, alpha=0.45, ms=7)
         if arm["interval"]:
@@ -124,9 +126,7 @@ def effects_picture(comparisons: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 @_picture
-def shape_picture(
-    points: np.ndarray, candidate: Curve, references: Mapping[str, Curve]
-) -> Figure:
+def shape_picture(points: np.ndarray, candidate: Curve, references: Mapping[str, Curve]) -> Figure:
     """Value on the left, slope on the right; references thin behind.
 
     Args:
@@ -176,7 +176,7 @@ def progress_picture(
         running = np.maximum.accumulate([*best, best[-1]])
         ends = [*at, max(i for i, _, _ in points)]
         axes.step(ends, running, where="post", color=CANDIDATE, lw=1.5, label="best so far")
-    for indices, marker, name in ((below, "v", "below"), (unranked, "x", "diverged or failed")):
+    for indices, marker, name in ((below, "v", "far below"), (unranked, "x", "diverged or failed")):
         if indices:
             heights = [0.02] * len(indices)
             across = axes.get_xaxis_transform()
@@ -216,7 +216,7 @@ def curves_picture(
     references: Mapping[str, Sequence[tuple[int, float]]],
 ) -> Figure:
     """Training loss by step; the loss axis is logarithmic unless a loss is not positive."""
-    figure = Figure((_INCHES, 3.5))
+    figure = Figure((_INCHES, 3.3))
     axes = figure.add_subplot()
     drawn = [
         *zip(((colour, "-") for colour in _TOP), candidates.items(), strict=False),
@@ -224,12 +224,17 @@ def curves_picture(
     ]
     for (colour, dash), (name, curve) in drawn:
         steps, losses = zip(*curve, strict=True)
-        axes.plot(steps, losses, color=colour, ls=dash, lw=1.6, label=_short(name, 40))
-    if all(loss > 0 for _, (_, curve) in drawn for _, loss in curve):
+        axes.plot(steps, losses, color=colour, ls=dash, lw=1.6, label=_short(name, 16))
+    losses = [loss for _, (_, curve) in drawn for _, loss in curve]
+    if losses and min(losses) > 0:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        # Within a decade or so the powers of ten alone would leave the axis almost bare.
+        narrow = max(losses) < 15 * min(losses)
+        axes.yaxis.set_minor_formatter("{x:g}" if narrow else NullFormatter())
     axes.set_xlabel("optimiser step")
     axes.set_ylabel("training loss")
-    _legend(axes, 1)
+    _legend(axes, 5)
     return figure
 
 
@@ -266,7 +271,7 @@ def _floor(scores: Sequence[float]) -> float:
     if not scores:
         return -np.inf
     median = float(np.median(scores))
-    return median - 4 * (max(scores) - median) if max(scores) > median else -np.inf
+    return median - 8 * (max(scores) - median) if max(scores) > median else -np.inf
 
 
 def _short(text: str, width: int) -> str:

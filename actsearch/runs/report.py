@@ -227,17 +227,19 @@ def _compared_trainings(journal: Journal) -> tuple[str, dict[str, list[Entry]]]:
 
 def _curves(trainings: tuple[str, dict[str, list[Entry]]]) -> dict[str, Any] | None:
     source, by_label = trainings
-    drawn = {
-        label: curve for label, found in by_label.items() if (curve := _median_curve(found))
-    }
+    drawn = {label: curve for label, found in by_label.items() if (curve := _median_curve(found))}
     candidates = [label for label in drawn if label not in REFERENCES][:_CURVES]
     if not drawn:
         return None
+    references = [label for label in REFERENCES if label in drawn]
     picture = plots.curves_picture(
-        {f"{name}  {_formula(by_label[name])}": drawn[name] for name in candidates},
-        {name: drawn[name] for name in REFERENCES if name in drawn},
+        {label: drawn[label] for label in candidates}, {label: drawn[label] for label in references}
     )
-    return {"source": source, "picture": Markup(picture)}
+    return {
+        "source": source,
+        "picture": Markup(picture),
+        "formulas": {label: _formula(by_label[label]) for label in (*candidates, *references)},
+    }
 
 
 def _median_curve(entries: Iterable[Entry]) -> list[tuple[int, float]]:

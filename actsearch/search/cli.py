@@ -233,7 +233,7 @@ def export(
     from .exporting import source_of_formula, source_of_run
 
     path = Path(source)
-    if path.is_dir() or (os.sep in source and path.parent.is_dir() and "(" not in source):
+    if source and _names_a_run(source):
         text = source_of_run(path, rank)
         out = out or path / EXPORTS / f"rank_{rank}.py"
     else:
@@ -345,6 +345,12 @@ def _pool_options(
         "job_timeout": timeout,
         "in_process": in_process,
     }
+
+
+def _names_a_run(source: str) -> bool:
+    """Whether it is a folder, or would stand in one; `x/2` is a formula, unless x is a folder."""
+    parent = os.path.dirname(source)
+    return os.path.isdir(source) or (bool(parent) and os.path.isdir(parent) and "(" not in source)
 
 
 def _section(table: dict[str, Any], name: str) -> dict[str, Any]:

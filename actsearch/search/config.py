@@ -72,13 +72,16 @@ class TrainingSettings:
         learning_rate: peak rate of the search; 0 for the task's.
         rungs: steps of each rung, the full training last; empty for the task's.
         keep: share of candidates that a rung lets through. The threshold is that quantile of
-            the scores at the rung that the strategy knew when the candidate was proposed.
+            the latest scores at the rung that the strategy knew when the candidate was proposed.
+        window: how many of the latest scores make the quantile, so that it rises as the search
+            improves.
         least_scores: scores at a rung before it has a threshold.
     """
 
     learning_rate: float = 0.0
     rungs: tuple[Rung, ...] = ()
     keep: float = 1 / 3
+    window: int = 64
     least_scores: int = 12
 
 
@@ -248,6 +251,12 @@ def _check(config: Config) -> None:
         ),
         ("training.keep", training.keep, 0 < training.keep <= 1, "above 0 and at most 1"),
         ("training.least_scores", training.least_scores, training.least_scores >= 1, "at least 1"),
+        (
+            "training.window",
+            training.window,
+            training.window >= training.least_scores,
+            "at least least_scores",
+        ),
         (
             "training.rungs",
             [rung.steps for rung in training.rungs],

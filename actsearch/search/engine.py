@@ -172,7 +172,7 @@ class Engine:
         training = self.config.training
         (seed,) = self._seeds(_SEARCH_SEED, 1)
         thresholds = tuple(
-            float(np.quantile(scores, 1 - training.keep))
+            float(np.quantile(scores[-training.window :], 1 - training.keep))
             if len(scores) >= training.least_scores
             else float("-inf")
             for scores in at_rung

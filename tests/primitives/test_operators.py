@@ -27,7 +27,6 @@ ROUNDED_ARGUMENT = {
     "protected_log": (1, "|x| + 1e-7 is rounded before log"),
     "protected_div": (1, "y + 1e-7 is rounded"),
     "logaddexp": (1, "its slopes are sigmoids of the rounded x - y"),
-    "pow": (1, "the exponent y - 1 of its slope is rounded"),
 }
 """Allowed beside: what so many units in the last place of the argument change."""
 CANCELS_IN_FLOAT64 = {
@@ -37,8 +36,11 @@ CANCELS_IN_FLOAT64 = {
     "bessel_i1e_slope": "as bessel_i0e",
 }
 """Allowed beside: 1e-15 absolute, in float64."""
-TORCH_ULPS = {("bessel_i1e", torch.float32): 8.0}
-"""torch.special.i1e itself is 6.7 units off at 7.7."""
+MORE_ULPS = {
+    ("bessel_i1e", torch.float32): (8.0, "torch.special.i1e itself is 6.7 units off at 7.7"),
+    ("pow", torch.float32): (300.0, "its slope rounds the exponent y - 1, times ln(1e-30)"),
+    ("pow", torch.float64): (300.0, "its slope rounds the exponent y - 1, times ln(1e-30)"),
+}
 EARLY_OVERFLOW = {"sinh", "cosh"}
 """Infinite from |x| = 88.73 on, where exp is; their own values pass the float32 range at 89.42."""
 
@@ -77,7 +79,9 @@ def test_value_and_slopes_are_right_to_a_few_ulp(name, dtype):
                 number,
                 true,
                 dtype,
-                ulps=0.51 if dtype is torch.bfloat16 else TORCH_ULPS.get((name, dtype), _ULPS),
+                ulps=0.51
+                if dtype is torch.bfloat16
+                else MORE_ULPS.get((name, dtype), (_ULPS, ""))[0],
                 slack=slack,
                 about=f"{'value' if kind == 0 else f'slope {kind}'} of {name} at {point}",
             )
@@ -98,7 +102,7 @@ def _effect_of_rounding(function, point, true, dtype):
 
 
 def test_exceptions_name_operators_that_exist():
-    named = {*ROUNDED_ARGUMENT, *CANCELS_IN_FLOAT64, *EARLY_OVERFLOW, *(n for n, _ in TORCH_ULPS)}
+    named = {*ROUNDED_ARGUMENT, *CANCELS_IN_FLOAT64, *EARLY_OVERFLOW, *(n for n, _ in MORE_ULPS)}
     assert named <= set(OPERATORS)
 
 

@@ -149,6 +149,7 @@ ERRORS = {
     "forward[1]": "it is an attribute of every torch module",
     "half[1]": "it is an attribute of every torch module",
     "dim[1]": "it is an attribute of every torch module",
+    "a" * 41 + "[1]": "it is longer than 40 characters",
     "_b[1]": "it starts with an underscore",
     "x*u": "formula mixes the inputs u, x; use x alone, or u and v for a gated unit",
     "1e999*x": "number '1e999' is too large at column 1",
@@ -238,7 +239,7 @@ def test_limits_are_those_stated():
     half = "(" + "+".join(["square(x)*x"] * 60) + ")"
     assert 400 < node_count(parse(f"{half}*{half}")) <= MAX_NODES
     with pytest.raises(ParseError, match="more than 1,000 nodes"):
-        parse(f"{half}*{half} + {half}")
+        parse(f"{half}*{half} + {half}*{half}")
     assert parse("x" + " " * (MAX_LENGTH - 1))
     with pytest.raises(ParseError, match="formula of 10,001 characters; at most 10,000"):
         parse("x" + " " * MAX_LENGTH)
