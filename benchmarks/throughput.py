@@ -121,7 +121,8 @@ def main() -> None:
     ):
         lines.append(
             f"| {name} | {seconds:.1f} | {proposed / seconds:.2f} | "
-            f"`{infix(parse(formula))}` | {finals[name].mean():.4f} ± {finals[name].std(ddof=1):.4f} |"
+            f"`{infix(parse(formula))}` | {finals[name].mean():.4f} ± "
+            f"{finals[name].std(ddof=1):.4f} |"
         )
     lines += [
         "",

@@ -94,10 +94,12 @@ def means_picture(arms: Sequence[Mapping[str, Any]], lowest: float | None) -> Fi
         fill = "white" if arm["unsound"] else colour
         axes.plot([mean], [row], marker, color=colour, mfc=fill, ms=6)
     if lowest is not None:
-        highest = max(max(arm["scores"], default=lowest) for arm in arms)
+        highest = max(
+            value for arm in arms for value in (lowest, *arm["scores"], *(arm["interval"] or ()))
+        )
         margin = 0.04 * (highest - lowest) or 0.01
         axes.set_xlim(lowest - margin, highest + margin)
-    axes.xaxis.get_major_locator().set_params(nbins=6)
+    axes.locator_params("x", nbins=6)
     axes.set_xlabel("score in the finals (higher is better)")
     _legend(axes, 3)
     return figure
@@ -119,7 +121,7 @@ def effects_picture(comparisons: Sequence[Mapping[str, Any]]) -> Figure:
             fill = colour if c["better"] else "white"
             axes.plot([c["effect"]], [row], marker, color=colour, mfc=fill, ms=6)
         axes.plot([], [], marker, color=colour, mfc="white", label=f"minus {_short(reference, 20)}")
-    axes.xaxis.get_major_locator().set_params(nbins=5)
+    axes.locator_params("x", nbins=5)
     axes.set_xlabel("difference of scores on the same seeds")
     _legend(axes, 2)
     return figure
@@ -165,27 +167,34 @@ def progress_picture(
     axes = figure.add_subplot()
     scores = [score for _, score, _ in points]
     floor = _floor(scores)
-    stopped = [(i, s) for i, s, complete in points if s >= floor and not complete]
-    complete = sorted((i, s) for i, s, complete in points if s >= floor and complete)
-    below = [i for i, s, _ in points if s < floor]
-    if stopped:
-        axes.plot(*zip(*stopped, strict=True), "o", color=QUIET, mfc="none", ms=4, label="stopped")
+    across = axes.get_xaxis_transform()
+    for ended, name, look in (
+        (False, "stopped", {"color": QUIET, "mfc": "none"}),
+        (True, "complete", {"color": CANDIDATE, "alpha": 0.75, "mew": 0}),
+    ):
+        drawn = [(i, s) for i, s, complete in points if complete is ended and s >= floor]
+        below = [i for i, s, complete in points if complete is ended and s < floor]
+        if drawn:
+            axes.plot(*zip(*drawn, strict=True), "o", ms=4, label=name, **look)
+        if below:
+            heights, label = [0.02] * len(below), f"{name}, far below"
+            axes.plot(below, heights, "v", ms=4.5, transform=across, label=label, **look)
+    complete = sorted((i, s) for i, s, complete in points if complete)
     if complete:
         at, best = zip(*complete, strict=True)
-        axes.plot(at, best, "o", color=CANDIDATE, ms=4, alpha=0.75, mew=0, label="complete")
         running = np.maximum.accumulate([*best, best[-1]])
         ends = [*at, max(i for i, _, _ in points)]
         axes.step(ends, running, where="post", color=CANDIDATE, lw=1.5, label="best so far")
-    for indices, marker, name in ((below, "v", "far below"), (unranked, "x", "diverged or failed")):
-        if indices:
-            heights = [0.02] * len(indices)
-            across = axes.get_xaxis_transform()
-            axes.plot(indices, heights, marker, color="k", ms=4, transform=across, label=name)
+    if unranked:
+        heights, label = [0.02] * len(unranked), "diverged or failed"
+        axes.plot(unranked, heights, "x", color="k", ms=5, transform=across, label=label)
     for (colour, dash), (name, score) in zip(_REFERENCES, references.items(), strict=False):
         axes.axhline(score, color=colour, ls=dash, lw=1.6, label=name)
+    last = max([*unranked, *(i for i, _, _ in points)], default=0)
+    axes.set_xlim(-0.5 - 0.02 * last, last + 0.5 + 0.02 * last)
     axes.set_xlabel("candidate, in the order of proposal")
     axes.set_ylabel("score at the last rung reached")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params("x", integer=True)
     _legend(axes, 3)
     return figure
 
@@ -205,7 +214,7 @@ def funnel_picture(stages: Sequence[tuple[str, int, str]]) -> Figure:
             f"{count:,}", (count, row), (3, 0), textcoords="offset points", va="center_baseline"
         )
     axes.set_xlim(0, 1.14 * max(largest, 1))
-    axes.xaxis.get_major_locator().set_params(integer=True, nbins=6)
+    axes.locator_params("x", integer=True, nbins=6)
     axes.set_xlabel("candidates")
     return figure
 
@@ -223,8 +232,7 @@ def curves_picture(
         *zip(_REFERENCES, references.items(), strict=False),
     ]
     for (colour, dash), (name, curve) in drawn:
-        steps, losses = zip(*curve, strict=True)
-        axes.plot(steps, losses, color=colour, ls=dash, lw=1.6, label=_short(name, 16))
+        axes.plot(*zip(*curve, strict=True), color=colour, ls=dash, lw=1.6, label=_short(name, 16))
     losses = [loss for _, (_, curve) in drawn for _, loss in curve]
     if losses and min(losses) > 0:
         axes.set_yscale("log")
@@ -267,11 +275,11 @@ def _legend(axes: Axes, columns: int) -> None:
 
 
 def _floor(scores: Sequence[float]) -> float:
-    """Lowest score that is drawn; one far outlier must not flatten all others."""
+    """Lowest score that is drawn to scale; a few far outliers must not flatten all others."""
     if not scores:
         return -np.inf
-    median = float(np.median(scores))
-    return median - 8 * (max(scores) - median) if max(scores) > median else -np.inf
+    median, fifth = np.quantile(scores, [0.5, 0.2])
+    return float(min(fifth, median - 8 * (max(scores) - median)))
 
 
 def _short(text: str, width: int) -> str:

@@ -103,7 +103,7 @@ def _finals(finals: Mapping[str, Any]) -> dict[str, Any]:
         for arm in finals["arms"]
     ]
     shown = [arm for arm in arms if arm["candidate"] or arm["label"] in references]
-    lowest = min((score for arm in shown for score in arm["scores"]), default=None)
+    values = [value for arm in shown for value in (*arm["scores"], *(arm["interval"] or ()))]
     return {
         "arms": arms,
         "references": references,
@@ -111,7 +111,7 @@ def _finals(finals: Mapping[str, Any]) -> dict[str, Any]:
         "confidence": f"{finals['confidence']:.0%}",
         "seeds": max((len(arm["scores"]) + arm["unsound"] for arm in arms), default=0),
         "first": next((arm for arm in arms if arm["candidate"] and not arm["unsound"]), None),
-        "means": Markup(plots.means_picture(arms, lowest)),
+        "means": Markup(plots.means_picture(arms, min(values, default=None))),
         "effects": Markup(plots.effects_picture(finals["comparisons"])) if references else None,
     }
 
@@ -128,7 +128,7 @@ def _interval(arm: Mapping[str, Any], confidence: float) -> tuple[float, float] 
 def _shapes(best: Iterable[Entry]) -> list[dict[str, Any]]:
     points = torch.linspace(-4, 4, 401, dtype=torch.float64)
     references = {name: _curve(known_activations()[name].expr, points) for name in REFERENCES}
-    shapes = []
+    shapes: list[dict[str, Any]] = []
     for entry in best:
         expr = parse(entry.job.formula)
         if len(shapes) == _SHAPES:
@@ -153,13 +153,13 @@ def _curve(expr: Expr, points: torch.Tensor) -> plots.Curve:
 
 
 def _progress(searched: Sequence[Entry], board: Mapping[str, Any]) -> Markup | None:
-    if not searched:
-        return None
     points = [
         (entry.details["index"], entry.result.score, entry.result.status is Status.COMPLETE)
         for entry in searched
         if entry.result.standing is not None
     ]
+    if not points:
+        return None
     unranked = [entry.details["index"] for entry in searched if entry.result.standing is None]
     scores = {row["label"]: row["score"] for row in board["baselines"] if row["complete"]}
     references = {name: scores[name] for name in REFERENCES if name in scores}

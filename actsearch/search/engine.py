@@ -21,7 +21,7 @@ from ..runs.journal import BASELINES, FINALS, SEARCH, Entry
 from ..runs.leaderboard import ranked
 from ..runs.run import Run
 from .config import Config
-from .finals import Arm, FinalJob, final_jobs, finals_table, sweep_jobs
+from .finals import Arm, FinalJob, contenders, final_jobs, finals_table, sweep_jobs
 from .proposer import Candidate, Proposer
 from .strategies import Observation
 
@@ -134,15 +134,8 @@ class Engine:
             return
         searched = [e for e in self.recorded.values() if e.job.key.startswith(f"{SEARCH}/")]
         complete = [e for e in ranked(searched) if e.result.status is Status.COMPLETE]
-        # A candidate that is a known activation in another spelling stands among the baselines.
-        names = {baseline.name for baseline in baselines()}
-        contenders = [
-            Arm(entry.label, entry.job.formula, candidate=True)
-            for entry in complete
-            if entry.details["known"] not in names
-        ][: settings.contenders]
         arms = [
-            *contenders,
+            *contenders(complete, settings.contenders),
             *(Arm(b.name, b.expr.text, candidate=False) for b in baselines()),
         ]
         sweep = sweep_jobs(arms, self.config, self._seeds(_SWEEP_SEED, settings.sweep_seeds))

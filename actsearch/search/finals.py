@@ -11,6 +11,8 @@ import numpy as np
 
 from ..evaluators.result import Job, Result
 from ..evaluators.statistics import Comparison, compare
+from ..primitives import baselines
+from ..runs.journal import Entry
 from .config import Config
 
 REFERENCE = "relu"
@@ -31,6 +33,24 @@ class FinalJob:
 
     arm: Arm
     job: Job
+
+
+def contenders(entries: Sequence[Entry], count: int) -> list[Arm]:
+    """The first so many of the ranked entries that are worth another look, as arms.
+
+    Left out are candidates that equal a baseline, and those whose training was step for step
+    that of a better one: min(f, 1e9) and its like, which differ from f only where no input goes.
+    """
+    names = {baseline.name for baseline in baselines()}
+    arms: list[Arm] = []
+    trained: set[tuple[object, ...]] = set()
+    for entry in entries:
+        traces = (entry.result.scores, entry.result.curve)
+        if entry.details["known"] in names or traces in trained:
+            continue
+        trained.add(traces)
+        arms.append(Arm(entry.label, entry.job.formula, candidate=True))
+    return arms[:count]
 
 
 def sweep_jobs(arms: Sequence[Arm], config: Config, seeds: Sequence[int]) -> list[FinalJob]:

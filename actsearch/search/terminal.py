@@ -109,37 +109,39 @@ def leaderboard_table(board: Mapping[str, Any]) -> Group:
 
 
 def finals_table(finals: Mapping[str, Any]) -> Group:
-    """Means over fresh seeds, and what the comparisons say."""
+    """Means over fresh seeds, the paired comparisons, and what they say."""
     count = max((len(arm["scores"]) + arm["unsound"] for arm in finals["arms"]), default=0)
-    table = Table(title=f"Finals ({count} fresh seeds, final split)", title_justify="left")
-    for column in ("mean", "± sd", "rate", "name"):
-        table.add_column(column, justify="left" if column == "name" else "right")
-    best = finals["best_baseline"]
-    references = list(dict.fromkeys(c["against"] for c in finals["comparisons"]))
-    for reference in references:
-        table.add_column(f"against {reference}")
+    means = Table(title=f"Finals ({count} fresh seeds, final split)", title_justify="left")
+    for column in ("mean", "± sd", "rate"):
+        means.add_column(column, justify="right")
+    means.add_column("name")
+    means.add_column("formula", overflow="fold")
     for arm in finals["arms"]:
-        cells = [
+        name = arm["label"] + (f" ({arm['unsound']} seeds diverged)" if arm["unsound"] else "")
+        means.add_row(
             "-" if arm["mean"] is None else f"{arm['mean']:.4f}",
             "-" if arm["deviation"] is None else f"{arm['deviation']:.4f}",
             f"{arm['learning_rate']:g}",
-            arm["label"] + (f" ({arm['unsound']} seeds diverged)" if arm["unsound"] else ""),
-        ]
-        for reference in references:
-            found = [
-                c
-                for c in finals["comparisons"]
-                if c["name"] == arm["label"] and c["against"] == reference
-            ]
-            cells.append(_comparison(found[0]) if found else "")
-        style = "bold" if arm["label"] == best else "" if arm["candidate"] else "dim"
-        table.add_row(*cells, style=style)
-    return Group(table, Text(finals["verdict"]))
-
-
-def _comparison(found: Mapping[str, Any]) -> str:
-    word = "better" if found["better"] else "not better"
-    return (
-        f"{found['effect']:+.4f} [{found['low']:+.4f}, {found['high']:+.4f}] "
-        f"p {found['p_holm']:.3f} {word}"
-    )
+            name,
+            infix(parse(arm["formula"])),
+            style="" if arm["candidate"] else "dim",
+        )
+    pairs = Table(title="Paired differences of the final scores", title_justify="left")
+    for column in ("name", "against"):
+        pairs.add_column(column)
+    for column in ("effect", f"{finals['confidence']:.0%} interval", "corrected p"):
+        pairs.add_column(column, justify="right")
+    pairs.add_column("")
+    for found in finals["comparisons"]:
+        pairs.add_row(
+            found["name"],
+            found["against"],
+            f"{found['effect']:+.4f}",
+            f"{found['low']:+.4f} to {found['high']:+.4f}",
+            f"{found['p_holm']:.3f}",
+            "better" if found["better"] else "not better",
+        )
+    parts: list[Any] = [means]
+    if finals["comparisons"]:
+        parts += [Text(), pairs]
+    return Group(*parts, Text(), Text(finals["verdict"]))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ..differentiate import gradients
-from ..expr import Apply, Constant, Expr, Input, Parameter, postorder
+from ..expr import Apply, Expr, Input, Parameter, postorder
 from ..operator import Operator
 
 
@@ -79,8 +79,3 @@ def variables(expr: Expr) -> tuple[Input | Parameter, ...]:
         *sorted((n for n in leaves if isinstance(n, Input)), key=lambda n: n.name),
         *(n for n in leaves if isinstance(n, Parameter)),
     )
-
-
-def constants(program: Program) -> tuple[Constant, ...]:
-    """The constants among the leaves of a program."""
-    return tuple(leaf for leaf in program.leaves if isinstance(leaf, Constant))
