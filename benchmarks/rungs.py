@@ -63,8 +63,8 @@ def main() -> None:
             pool.submit(job)
         while len(results) < len(jobs):
             results.update({result.key: result for result in pool.collect()})
-            print(f"\r{len(results)}/{len(jobs)} trainings", end="", flush=True)
-    print()
+            if len(results) % 20 == 0 or len(results) == len(jobs):
+                print(f"{len(results)}/{len(jobs)} trainings", flush=True)
 
     numbers = range(len(formulas))
     whole = {

@@ -212,7 +212,7 @@ UNARY = (
         1,
         "asinh(x)",
         lambda sp, x: sp.asinh(x),
-        torch.asinh,
+        functions.asinh,
         ("reciprocal(sqrt(add(1, square(x))))",),
         at_most_linear,
         BOTH,

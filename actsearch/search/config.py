@@ -80,9 +80,9 @@ class TrainingSettings:
 
     learning_rate: float = 0.0
     rungs: tuple[Rung, ...] = ()
-    keep: float = 1 / 3
+    keep: float = 0.5
     window: int = 64
-    least_scores: int = 12
+    least_scores: int = 10
 
 
 @dataclass(frozen=True)

@@ -84,8 +84,8 @@ class Engine:
             TaskError: no baseline could be trained, so the task is broken.
             RunError: the journal does not belong to this configuration or code.
         """
-        self._train_baselines()
         config = self.config
+        self._train_baselines()
         space = config.make_space()
         strategy = config.make_strategy(space)
         proposer = Proposer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 
 import mpmath as mp
 import pytest
@@ -132,3 +133,11 @@ def test_growth_bounds_the_value_at_1e4(name):
     expr = Apply(record, tuple(Input(n) for n in ("x", "y")[: record.arity]))
     value = evaluate(expr, dict(zip("xy", columns, strict=False))).nan_to_num(0.0)
     assert value.abs().max() <= 20 * 1e4**bound
+
+
+def test_the_documentation_lists_every_operator_as_it_is():
+    page = (Path(__file__).parents[2] / "docs" / "formulas.md").read_text("utf-8")
+    for record in OPERATORS.values():
+        arguments = ", ".join("xy"[: record.arity])
+        meaning = record.formula.replace("|", "\\|")
+        assert f"| `{record.name}({arguments})` | {meaning} | {record.source} |" in page

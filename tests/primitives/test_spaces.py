@@ -174,5 +174,5 @@ def test_wrong_settings_and_answers_are_refused_by_name() -> None:
         UnaryBinary(1, beta_scope="layer")
     with pytest.raises(ValueError, match=r"slot 'units' has no option '7'"):
         propose(UnaryBinary(1), lambda slot, options: "7")
-    with pytest.raises(ValueError, match="no answer for slot 'unit1.binary'"):
+    with pytest.raises(ValueError, match=r"no answer for slot 'unit1\.binary'"):
         replay(UnaryBinary(1), {"units": "1"})

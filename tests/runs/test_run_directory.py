@@ -172,7 +172,9 @@ def test_missing_half_made_and_newer_directories_are_refused(path: Path, tmp_pat
         Run.open(half)
     with Run.open(path, writable=True) as run:
         run.journal.set_attribute("format", 99)
-    with pytest.raises(RunError, match="has format 99, and this version .* reads up to 1; upgrade"):
+    with pytest.raises(
+        RunError, match=r"has format 99, and this version .* reads up to 1; upgrade"
+    ):
         Run.open(path)
 
 

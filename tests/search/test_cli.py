@@ -48,6 +48,12 @@ def search(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int,
     return code, out, err
 
 
+def launch_command(folder: Path, run: Path) -> list[str]:
+    """Launch with the settings of that folder, in a process of its own."""
+    pool = ("--in-process", "--task", f"{TASK}:Tiny")
+    return [*CLI, "launch", *pool, "--config", f"{folder}/settings.toml", "--out", str(run)]
+
+
 def assert_one_clear_line(result: tuple[int, str, str], *words: str) -> None:
     code, out, err = result
     assert code == 2, (out, err)
@@ -65,8 +71,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli")
     (folder / "settings.toml").write_text(SETTINGS)
     done = subprocess.run(
-        [*CLI, "launch", "--in-process", "--task", f"{TASK}:Tiny"]
-        + ["--config", str(folder / "settings.toml"), "--out", str(folder / "run")],
+        launch_command(folder, folder / "run"),
         capture_output=True,
         text=True,
         check=False,
@@ -303,8 +308,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
     (tmp_path / "settings.toml").write_text(SETTINGS.replace("budget = 20", "budget = 3000"))
     run = tmp_path / "run"
     process = subprocess.Popen(
-        [*CLI, "launch", "--in-process", "--task", f"{TASK}:Tiny"]
-        + ["--config", str(tmp_path / "settings.toml"), "--out", str(run)],
+        launch_command(tmp_path, run),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -1,21 +1,28 @@
 """Expressions on tensors, one torch call per operator.
 
-Half-precision tensors are computed in float32 and rounded once at the end. Only the inputs are
-saved for the backward pass, which evaluates the derivative expression; being made of torch calls
-itself, it can be differentiated again.
+Half-precision tensors are computed in float32 and rounded once at the end. The backward pass
+evaluates the derivative expression from where the forward pass ended. To be differentiated again
+it starts from the inputs, and is recorded like any other torch code.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..expr import Constant, Expr, Parameter, Scope, inputs, parameters
-from .program import Program, backward_program, forward_program, variables
+from .program import (
+    Instruction,
+    Program,
+    backward_program,
+    forward_program,
+    training_program,
+    variables,
+)
 
 _HALF = (torch.float16, torch.bfloat16)
 
@@ -85,6 +92,17 @@ def _run(
     device: torch.device,
 ) -> list[Tensor]:
     """Outputs, each of its own (broadcastable) shape; in float32 where `dtype` is half."""
+    slots = _leaves(program, bindings, dtype, device)
+    _execute(program.instructions, slots)
+    return [slots[output] for output in program.outputs]
+
+
+def _leaves(
+    program: Program,
+    bindings: Mapping[Any, Tensor],
+    dtype: torch.dtype,
+    device: torch.device,
+) -> list[Tensor]:
     wide = _wide(dtype)
     slots: list[Tensor] = []
     for leaf in program.leaves:
@@ -95,9 +113,13 @@ def _run(
             slots.append(torch.full((), number, dtype=wide, device=device))
         else:
             slots.append(bindings[leaf].to(wide))
-    for instruction in program.instructions:
+    return slots
+
+
+def _execute(instructions: Sequence[Instruction], slots: list[Tensor]) -> None:
+    """Append one slot for each instruction."""
+    for instruction in instructions:
         slots.append(instruction.operator.value(*[slots[a] for a in instruction.arguments]))
-    return [slots[output] for output in program.outputs]
 
 
 def _wide(dtype: torch.dtype) -> torch.dtype:
@@ -107,20 +129,32 @@ def _wide(dtype: torch.dtype) -> torch.dtype:
 class _Evaluation(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, expr: Expr, dtype: torch.dtype, *tensors: Tensor) -> Tensor:
-        ctx.expr, ctx.dtype = expr, dtype
-        ctx.save_for_backward(*tensors)
+        ctx.expr, ctx.dtype, ctx.count = expr, dtype, len(tensors)
         bindings = dict(zip(variables(expr), tensors, strict=True))
-        (value,) = _run(forward_program(expr), bindings, dtype, tensors[0].device)
-        value = value.to(dtype)
+        if any(ctx.needs_input_grad):
+            program, length = training_program(expr)
+        else:
+            program = forward_program(expr)
+            length = len(program.instructions)
+        slots = _leaves(program, bindings, dtype, tensors[0].device)
+        _execute(program.instructions[:length], slots)
+        # On a CPU computing a slot again costs more than keeping it (docs/decisions.md).
+        ctx.save_for_backward(*tensors, *slots)
+        value = slots[program.outputs[0]].to(dtype)
         # An expression that is just its input must still return a new tensor.
         return value.clone() if any(value is t for t in tensors) else value
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grad_outputs
-        tensors = ctx.saved_tensors
-        bindings = dict(zip(variables(ctx.expr), tensors, strict=True))
-        slopes = _run(backward_program(ctx.expr), bindings, ctx.dtype, grad.device)
+        tensors, slots = ctx.saved_tensors[: ctx.count], list(ctx.saved_tensors[ctx.count :])
+        if torch.is_grad_enabled():
+            bindings = dict(zip(variables(ctx.expr), tensors, strict=True))
+            slopes = _run(backward_program(ctx.expr), bindings, ctx.dtype, grad.device)
+        else:
+            program, length = training_program(ctx.expr)
+            _execute(program.instructions[length:], slots)
+            slopes = [slots[output] for output in program.outputs[1:]]
         # In half precision the products and their sum over a parameter are in float32 too.
         grad = grad.to(_wide(ctx.dtype))
         return (

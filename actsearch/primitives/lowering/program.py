@@ -72,6 +72,17 @@ def backward_program(expr: Expr) -> Program:
 
 
 @lru_cache(maxsize=4096)
+def training_program(expr: Expr) -> tuple[Program, int]:
+    """The value and then the slopes in one program, and how many instructions the value takes.
+
+    The slopes go on from the slots that the value filled.
+    """
+    slopes = gradients(expr)
+    program = linearise((expr, *(slopes[leaf] for leaf in variables(expr))))
+    return program, len(forward_program(expr).instructions)
+
+
+@lru_cache(maxsize=4096)
 def variables(expr: Expr) -> tuple[Input | Parameter, ...]:
     """Inputs in alphabetical order, then trainable parameters in order of appearance."""
     leaves = [node for node in postorder(expr) if not isinstance(node, Apply)]
