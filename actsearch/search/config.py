@@ -80,7 +80,7 @@ class TrainingSettings:
 
     learning_rate: float = 0.0
     rungs: tuple[Rung, ...] = ()
-    keep: float = 0.5
+    keep: float = 1 / 3
     window: int = 64
     least_scores: int = 10
 
