@@ -9,6 +9,10 @@ class ParseError(ActsearchError, ValueError):
     """A formula cannot be read; the message gives line and column."""
 
 
+class DerivativeError(ActsearchError, ValueError):
+    """An operator that stands for a derivative is to be differentiated itself."""
+
+
 class ConfigError(ActsearchError, ValueError):
     """A setting, flag or configuration file is not acceptable."""
 

@@ -85,7 +85,7 @@ class RayPool:
         _require_positive("cpus_per_worker", cpus_per_worker)
         _require_positive("job_timeout", job_timeout)
         _require_positive("attempts", attempts)
-        if gpus_per_worker < 0 or (gpus_per_worker > 1 and gpus_per_worker % 1):
+        if not 0 <= gpus_per_worker < math.inf or (gpus_per_worker > 1 and gpus_per_worker % 1):
             raise ConfigError(
                 f"gpus_per_worker={gpus_per_worker} must be at least 0, and whole if above 1"
             )
@@ -202,7 +202,7 @@ class RayPool:
         elif starting:
             raise RunError(f"no worker is up after {START_SECONDS:g} s; is the cluster busy?")
         else:
-            self._replace(worker, f"no result within {self._job_timeout:g} s")
+            self._replace(worker, f"no result within the job timeout of {self._job_timeout:g} s")
 
     def _replace(self, worker: _Worker, reason: str) -> None:
         """Kill a worker, charge what it was doing, and start another."""
@@ -244,5 +244,5 @@ def _reason(error: ray.exceptions.RayError) -> str:
 
 
 def _require_positive(name: str, value: float) -> None:
-    if not value > 0:
-        raise ConfigError(f"{name}={value} must be above 0")
+    if not 0 < value < math.inf:
+        raise ConfigError(f"{name}={value} must be above 0, and finite")

@@ -37,7 +37,7 @@ class Job:
     """One training: which candidate, from which seed, how far.
 
     Args:
-        key: names the job within its run, such as `search/17` or `finals/gelu/0.02/3`.
+        key: names the job within its run, such as `search/17` or `final/gelu/0.02/3`.
         formula: canonical text of the candidate.
         seed: seeds initial weights, data order and augmentation.
         learning_rate: peak learning rate.

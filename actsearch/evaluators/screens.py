@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from ..primitives.analysis.gaussian import moments_from, quadrature
+from ..primitives.differentiate import gradients
 from ..primitives.expr import Expr, inputs, parameters
-from ..primitives.lowering.eager import value_and_slopes
+from ..primitives.lowering.eager import evaluate, value_and_slopes
 
 
 class Reason(StrEnum):
@@ -182,11 +183,19 @@ def fingerprint(expr: Expr) -> np.ndarray:
 def second_setting(expr: Expr, like: Tensor) -> dict[str, Tensor]:
     """Values of the trainable parameters far from their initial ones, each another.
 
-    Their signs differ too: max(beta*x, relu(x)) is relu for every beta in [0, 1].
+    Their signs differ too: max(beta*x, relu(x)) is relu for every beta in [0, 1]. Which gets
+    which value follows from how strongly it acts, so that another spelling with the parameters
+    in another order gets the same function.
     """
+    ordered = list(parameters(expr))
+    if len(ordered) > 1:
+        by = gradients(expr)
+        points, weights = quadrature()
+        influence = {p: weights @ evaluate(by[p], {"x": points}).square() for p in ordered}
+        ordered.sort(key=lambda parameter: float(influence[parameter]))
     return {
         parameter.name: like.new_tensor(-0.6 * parameter.initial - 0.11 * (number + 1))
-        for number, parameter in enumerate(parameters(expr))
+        for number, parameter in enumerate(ordered)
     }
 
 

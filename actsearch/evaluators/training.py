@@ -111,7 +111,10 @@ class _Training:
                 yield self.train.inputs[chosen], self.train.targets[chosen]
 
     def advance(self, steps: int) -> bool:
-        """Train until `steps` are done in all; False as soon as the loss is not finite."""
+        """Train until `steps` are done in all; False once a loss is seen that is not finite.
+
+        The loss is looked at thirty times in a training, for looking waits for a GPU.
+        """
         self.model.train()
         every = max(1, self.total // _CURVE_POINTS)
         while self.done < steps:

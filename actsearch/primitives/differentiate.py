@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from functools import cache, lru_cache
 
+from ..errors import DerivativeError
 from .expr import Apply, Constant, Expr, Input, Parameter, postorder, substitute
 from .operator import Operator
 from .operators import OPERATORS
@@ -21,7 +22,7 @@ def gradients(expr: Expr) -> dict[Expr, Expr]:
     """Partial derivatives by every input and trainable parameter that the expression reads.
 
     Raises:
-        ValueError: an operator in it has no derivative in closed form.
+        DerivativeError: an operator in it has no derivative in closed form.
     """
     order = list(postorder(expr))
     growth = _growth(order)
@@ -48,7 +49,10 @@ def derivative(expr: Expr, by: str = "x") -> Expr:
 @cache
 def _slopes(operator: Operator) -> tuple[Expr, ...]:
     if not operator.slopes:
-        raise ValueError(f"operator '{operator.name}' has no derivative in closed form")
+        raise DerivativeError(
+            f"operator '{operator.name}' is itself a derivative and has none in closed form; "
+            "it is for evaluation only"
+        )
     return tuple(parse(text, input_names=("x", "y")) for text in operator.slopes)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -110,7 +111,11 @@ class Journal:
         Raises:
             RunError: the disk is full or the file cannot be written; what was there stays.
         """
-        self._guarded(lambda: self._study(study).add_trial(_trial(entry)))
+        trial, target = _trial(entry), self._study(study)
+        try:
+            target.add_trial(trial)
+        except OSError as error:
+            raise self._unusable(error) from error
 
     def attribute(self, name: str) -> Any:
         """A fact of the whole run, such as its configuration; None if it was never set."""
@@ -146,15 +151,18 @@ class Journal:
         try:
             return act()
         except OSError as error:
-            raise RunError(
-                f"cannot use {self.path}: {error.strerror or error}; nothing recorded is lost, "
-                f"free the cause and type: search resume {self.path.parent}"
-            ) from error
+            raise self._unusable(error) from error
         except (AssertionError, KeyError, ValueError, TypeError, IndexError) as error:
             raise RunError(
                 f"{self.path} is not a journal that this version reads "
                 f"({type(error).__name__}: {error})"
             ) from error
+
+    def _unusable(self, error: OSError) -> RunError:
+        return RunError(
+            f"cannot use {self.path}: {error.strerror or error}; nothing recorded is lost, "
+            f"free the cause and type: search resume {shlex.quote(str(self.path.parent))}"
+        )
 
 
 def _trial(entry: Entry) -> FrozenTrial:

@@ -85,6 +85,10 @@ class Run:
                     f"{path} has format {found}, and this version of actsearch reads up to "
                     f"{FORMAT}; upgrade actsearch"
                 )
+            if writable:
+                # A launch that was killed at once may not have come to write these.
+                journal.set_attribute("format", FORMAT)
+                journal.set_attribute("config", run.config())
         except BaseException:
             if lock is not None:
                 os.close(lock)
@@ -128,9 +132,12 @@ class Run:
     def in_use(self) -> bool:
         """Whether another process has the run open for writing."""
         try:
-            os.close(_lock(self.path))
-        except RunError:
+            with open(self.path / LOCK, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
             return True
+        except OSError:
+            return False
         return False
 
     def close(self) -> None:
@@ -152,7 +159,7 @@ class Run:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file as a whole: a kill leaves the old content or the new, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.parent / f".{path.name}.{os.getpid()}"
     try:
         with open(temporary, "wb") as file:
             file.write(content)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,10 +20,9 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
-_out = Console()
-_err = Console(stderr=True, soft_wrap=True, highlight=False)
+_out = Console(markup=False)
+_err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 # Typer carries its own copy of click in some versions; both name their errors so.
 _UsageError: type[Exception] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
@@ -77,10 +76,18 @@ def launch(
 ) -> None:
     """Search, then retrain the best against known activations, and print the leaderboard."""
     from ..runs.run import Run
-    from .config import load_config, read_config, resolve
+    from .config import load_config, read_config, resolve, without_task_defaults
+    from .execution import carry_on
+    from .pools import PoolOptions
 
+    options = PoolOptions(
+        workers, cpus_per_worker, gpus_per_worker, address, job_timeout, in_process
+    )
     table = read_config(config) if config else {}
     table.pop("versions", None)
+    if task and task != _section(table, "task").get("name", task):
+        table = without_task_defaults(table)
+        _err.print("note: data, learning rate and rungs of the other task are left out")
     for section, key, value in (
         (None, "seed", seed),
         (None, "budget", budget),
@@ -95,14 +102,7 @@ def launch(
     settings, loaded = resolve(load_config(table))
     path = out or _free_directory(settings.task.name)
     with Run.create(path, settings.to_dict()) as run:
-        _carry_on(
-            run,
-            settings,
-            loaded,
-            _pool_options(
-                workers, cpus_per_worker, gpus_per_worker, address, job_timeout, in_process
-            ),
-        )
+        carry_on(run, settings, loaded, options, _out, _err)
 
 
 @app.command()
@@ -118,7 +118,12 @@ def resume(
     """Go on with a run that was stopped or killed, as if it never had been."""
     from ..runs.run import Run
     from .config import load_config, reload_task, versions
+    from .execution import carry_on
+    from .pools import PoolOptions
 
+    options = PoolOptions(
+        workers, cpus_per_worker, gpus_per_worker, address, job_timeout, in_process
+    )
     with Run.open(run_path, writable=True) as run:
         if run.journal.repaired:
             _err.print(f"cut off {run.journal.repaired} bytes of an unfinished last record")
@@ -129,14 +134,7 @@ def resume(
             then = settings.versions.get(name, now)
             if then != now:
                 _err.print(f"note: launched with {name} {then}, resumed with {now}")
-        _carry_on(
-            run,
-            settings,
-            reload_task(settings),
-            _pool_options(
-                workers, cpus_per_worker, gpus_per_worker, address, job_timeout, in_process
-            ),
-        )
+        carry_on(run, settings, reload_task(settings), options, _out, _err)
 
 
 @app.command()
@@ -186,7 +184,11 @@ def top(
         _out.print(leaderboard_table(board))
 
 
-@app.command(name="eval")
+# A formula may begin with a minus sign.
+_FORMULA = {"ignore_unknown_options": True}
+
+
+@app.command(name="eval", context_settings=_FORMULA)
 def evaluate(
     formula: Annotated[
         str, typer.Argument(metavar="EXPR", help="A formula, or a known activation's name.")
@@ -215,7 +217,7 @@ def evaluate(
     _out.print(table)
 
 
-@app.command()
+@app.command(context_settings=_FORMULA)
 def export(
     source: Annotated[
         str, typer.Argument(metavar="RUN|EXPR", help="A run directory, or a formula or name.")
@@ -229,7 +231,7 @@ def export(
     ] = None,
 ) -> None:
     """A function as one Python module that needs only torch."""
-    from ..runs.run import EXPORTS, write_atomically
+    from ..runs.run import EXPORTS
     from .exporting import source_of_formula, source_of_run
 
     path = Path(source)
@@ -241,12 +243,7 @@ def export(
     if out is None:
         sys.stdout.write(text)
         return
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, text.encode())
-    except OSError as error:
-        raise ConfigError(f"cannot write {out}: {error.strerror}") from error
-    _err.print(f"wrote {out}")
+    _write(out, f"rank_{rank}.py", text)
 
 
 @app.command()
@@ -258,16 +255,11 @@ def report(
 ) -> None:
     """One self-contained HTML page: leaderboard, shapes, progress, rejections, finals."""
     from ..runs.report import report_html
-    from ..runs.run import REPORT, Run, write_atomically
+    from ..runs.run import REPORT, Run
 
     with Run.open(run_path) as run:
         page = report_html(run)
-    target = out or run_path / REPORT
-    try:
-        write_atomically(target, page.encode())
-    except OSError as error:
-        raise ConfigError(f"cannot write {target}: {error.strerror}") from error
-    _err.print(f"wrote {target}")
+    _write(out or run_path / REPORT, REPORT, page)
 
 
 def main() -> None:
@@ -275,76 +267,28 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except ActsearchError as error:
-        _err.print(f"error: {error}", style="red", markup=False)
+        _err.print(f"error: {error}", style="red")
         sys.exit(2)
     except _UsageError as error:
         message = error.format_message()  # type: ignore[attr-defined]
-        _err.print(f"error: {message}", style="red", markup=False)
+        _err.print(f"error: {message}", style="red")
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _carry_on(run: Any, settings: Any, task: Any, pool_options: dict[str, Any]) -> None:
-    """Run to the end, or to Ctrl-C, and print where it stands and what to type next."""
-    import torch
+def _write(target: Path, default_name: str, text: str) -> None:
+    from ..runs.run import write_atomically
 
-    from ..runs.leaderboard import leaderboard
-    from .engine import Engine
-    from .pools import make_pool
-    from .terminal import leaderboard_table, progress_display
-
-    torch.set_num_threads(1)
-    # A batch system ends a job by SIGTERM: stop as cleanly as on Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    space = settings.make_space()
-    _err.print(
-        f"{run.path}: space {space.name} ({space.size:,} formulas), task {settings.task.name}, "
-        f"budget {settings.budget}, seed {settings.seed}"
-    )
-    interrupted = False
+    if target.is_dir():
+        target = target / default_name
     try:
-        with make_pool(task, **pool_options) as pool, progress_display(_err) as show:
-            engine = Engine(settings, run, pool, show)
-            engine.search()
-            engine.finals()
-    except KeyboardInterrupt:
-        interrupted = True
-    board = leaderboard(run.journal, 10)
-    if interrupted:
-        best = board["candidates"][:1]
-        _err.print(f"stopped; {board['trained']} candidates are on disk")
-        for row in best:
-            _err.print(f"best so far: {row['score']:.4f} {row['formula']}", markup=False)
-        _err.print(f"go on with:  search resume {run.path}")
-        raise KeyboardInterrupt
-    _out.print(leaderboard_table(board))
-    summary = board["search"]
-    if summary["exhausted"]:
-        _err.print(
-            f"the space is exhausted: {settings.strategy.patience:,} proposals in a row gave no "
-            f"new candidate, after {summary['trained']} of {settings.budget}"
-        )
-    _err.print(f"next:  search export {run.path}   or   search report {run.path}")
-
-
-def _pool_options(
-    workers: int | None,
-    cpus: float,
-    gpus: float,
-    address: str | None,
-    timeout: float,
-    in_process: bool,
-) -> dict[str, Any]:
-    return {
-        "workers": workers,
-        "cpus_per_worker": cpus,
-        "gpus_per_worker": gpus,
-        "address": address,
-        "job_timeout": timeout,
-        "in_process": in_process,
-    }
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(target, text.encode())
+    except OSError as error:
+        raise ConfigError(f"cannot write {target}: {error.strerror}") from error
+    _err.print(f"wrote {target}")
 
 
 def _names_a_run(source: str) -> bool:
@@ -369,7 +313,16 @@ def _free_directory(task: str) -> Path:
 
 
 def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, sort_keys=True, allow_nan=True) + "\n")
+    sys.stdout.write(json.dumps(_finite(value), indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity and no NaN: both become null."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 if __name__ == "__main__":

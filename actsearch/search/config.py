@@ -42,7 +42,8 @@ class StrategySettings:
             number of workers; at most so many trainings are under way at a time.
         patience: proposals in a row without a new candidate, after which the space counts as
             exhausted.
-        population_size, tournament_size: of aging evolution; PANGAEA's values, from memory.
+        population_size, tournament_size: of aging evolution; believed to be PANGAEA's values
+            (arXiv:2006.03179), not checked against its text.
         crossover, fresh: shares of children from two parents and of random newcomers.
     """
 
@@ -172,6 +173,17 @@ def read_config(path: Path) -> dict[str, Any]:
         raise ConfigError(f"cannot read the configuration file {path}: {error}") from None
 
 
+def without_task_defaults(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The table without what a resolved configuration took from its task."""
+    left_out = {"task": ("data", "fingerprint"), "training": ("learning_rate", "rungs")}
+    return {
+        name: {key: value for key, value in section.items() if key not in left_out.get(name, ())}
+        if isinstance(section, Mapping)
+        else section
+        for name, section in table.items()
+    }
+
+
 def resolve(config: Config) -> tuple[Config, Task]:
     """The configuration with every default of the task filled in, and the task.
 
@@ -195,6 +207,7 @@ def resolve(config: Config) -> tuple[Config, Task]:
         ),
         versions=versions(),
     )
+    _check(config)
     return config, task
 
 
@@ -224,6 +237,7 @@ def versions() -> dict[str, str]:
 
 def _check(config: Config) -> None:
     strategy, training, finals = config.strategy, config.training, config.finals
+    screens = config.screens
     checks = [
         ("seed", config.seed, config.seed >= 0, "at least 0"),
         ("budget", config.budget, config.budget >= 1, "at least 1"),
@@ -278,6 +292,20 @@ def _check(config: Config) -> None:
             bool(finals.learning_rate_factors)
             and all(0 < factor < float("inf") for factor in finals.learning_rate_factors),
             "a list of numbers above 0",
+        ),
+        (
+            "finals.learning_rate_factors",
+            finals.learning_rate_factors,
+            len(set(finals.learning_rate_factors)) == len(finals.learning_rate_factors),
+            "different numbers",
+        ),
+        ("screens.largest", screens.largest, screens.largest > 0, "above 0"),
+        ("screens.widest", screens.widest, 1 <= screens.widest <= 1e30, "1 to 1e30"),
+        (
+            "screens.lowest_chi",
+            screens.lowest_chi,
+            0 <= screens.lowest_chi < screens.highest_chi,
+            "at least 0 and below highest_chi",
         ),
         ("finals.confidence", finals.confidence, 0 < finals.confidence < 1, "between 0 and 1"),
     ]

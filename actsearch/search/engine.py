@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
@@ -70,10 +70,17 @@ class Engine:
     ) -> None:
         self.config, self.run, self.pool, self.show = config, run, pool, show
         self.progress = Progress()
+        searched = run.journal.entries(SEARCH)
+        settled = [*searched, *(run.journal.entries(BASELINES) if searched else ())]
+        # What failed outside the search may have failed for want of time or memory: it is tried
+        # again, for no proposal depends on it.
+        repeatable = [*run.journal.entries(BASELINES), *run.journal.entries(FINALS)]
         self.recorded = {
             entry.job.key: entry
-            for study in (BASELINES, SEARCH, FINALS)
-            for entry in run.journal.entries(study)
+            for entry in (
+                *(e for e in repeatable if e.result.status is not Status.FAILED),
+                *settled,
+            )
         }
         self.waiting: dict[str, tuple[str, Entry]] = {}
 
@@ -166,7 +173,7 @@ class Engine:
         (seed,) = self._seeds(_SEARCH_SEED, 1)
         thresholds = tuple(
             float(np.quantile(scores[-training.window :], 1 - training.keep))
-            if len(scores) >= training.least_scores
+            if len(scores) >= training.least_scores and training.keep < 1
             else float("-inf")
             for scores in at_rung
         )
@@ -198,9 +205,11 @@ class Engine:
             self.pool.submit(job)
             return entry
         if recorded.job != job:
+            there, here = asdict(recorded.job), asdict(job)
+            differs = next(name for name in here if there[name] != here[name])
             raise RunError(
-                f"{self.run.journal.path}: {job.key} is '{recorded.job.formula}' there and "
-                f"'{job.formula}' here; the run was made by other code, finish it with actsearch "
+                f"{self.run.journal.path}: {differs} of {job.key} is '{there[differs]}' there and "
+                f"'{here[differs]}' here; the run was made by other code, finish it with actsearch "
                 f"{self.config.versions.get('actsearch', 'as launched')} or launch a new one"
             )
         self._count(recorded)
@@ -247,6 +256,6 @@ class Engine:
         self.show(self.progress)
 
     def _seeds(self, purpose: int, count: int) -> list[int]:
-        """Seeds of trainings, disjoint between purposes and runs."""
+        """Seeds of trainings, others for each purpose and run."""
         state = np.random.SeedSequence([self.config.seed, purpose]).generate_state(count)
         return [int(word) >> 1 for word in state]

@@ -13,7 +13,7 @@ from ..evaluators.result import Job, Result
 from ..evaluators.statistics import Comparison, compare
 from ..primitives import baselines
 from ..runs.journal import Entry
-from .config import Config
+from .config import Config, FinalsSettings
 
 REFERENCE = "relu"
 
@@ -121,7 +121,7 @@ def finals_table(
 def _job(
     stage: str, arm: Arm, rate: float, number: int, seed: int, config: Config, split: str
 ) -> FinalJob:
-    key = f"{stage}/{arm.label}/{rate:g}/{number}"
+    key = f"{stage}/{arm.label}/{rate!r}/{number}"
     rungs = config.training.rungs[-1:]
     return FinalJob(arm, Job(key, arm.formula, seed, rate, rungs, split=split))
 
@@ -156,6 +156,11 @@ def _row(arm: Arm, jobs: Sequence[Job], results: Mapping[str, Result]) -> dict[s
     }
 
 
+def smallest_p(finals: FinalsSettings) -> float:
+    """The smallest corrected p that the finals can give: all differences of one sign."""
+    return min(1.0, 2 / 2**finals.seeds * 2 * finals.finalists)
+
+
 def _verdict(best: str | None, comparisons: Sequence[Comparison], confidence: float) -> str:
     if best is None:
         return "No claim: no baseline trained at every seed."
@@ -169,7 +174,7 @@ def _verdict(best: str | None, comparisons: Sequence[Comparison], confidence: fl
         top = max(winners or against, key=lambda c: c.effect)
         figures = (
             f"{top.effect:+.4f}, {confidence:.0%} interval {top.low:+.4f} to {top.high:+.4f}, "
-            f"corrected p {top.p_holm:.3f}"
+            f"corrected p {'< 0.001' if top.p_holm < 0.001 else f'{top.p_holm:.3f}'}"
         )
         if winners:
             sentences.append(

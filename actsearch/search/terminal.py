@@ -32,7 +32,8 @@ def progress_display(console: Console) -> Iterator[Callable[[Progress], None]]:
             now, state = time.monotonic(), (progress.stage, progress.done == progress.total)
             if state != shown or now - shown_at >= _PLAIN_SECONDS:
                 shown, shown_at = state, now
-                console.print(" · ".join(_facts(progress)), soft_wrap=True)
+                facts = [*_facts(progress), *_time_left(progress)]
+                console.print(" · ".join(facts), soft_wrap=True, markup=False)
 
         yield print_line
         return
@@ -46,10 +47,9 @@ def progress_display(console: Console) -> Iterator[Callable[[Progress], None]]:
 
 def _panel(progress: Progress) -> Group:
     bar = ProgressBar(total=max(progress.total, 1), completed=progress.done, width=60)
-    facts = _facts(progress)
-    lines: list[Any] = [Text(f"{facts[0]}   {facts[-1]}", style="bold"), bar]
-    lines += [Text(fact) for fact in facts[1:-1]]
-    return Group(*lines)
+    stage, *facts = _facts(progress)
+    header = Text("   ".join([stage, *_time_left(progress)]), style="bold")
+    return Group(header, bar, *map(Text, facts))
 
 
 def _facts(progress: Progress) -> list[str]:
@@ -63,9 +63,12 @@ def _facts(progress: Progress) -> list[str]:
     if progress.best_score is not None:
         formula = shortened(infix(parse(progress.best_formula)))
         facts.append(f"best {progress.best_score:.4f} {formula}")
+    return facts
+
+
+def _time_left(progress: Progress) -> list[str]:
     left = progress.seconds_left
-    facts.append("" if left is None else f"about {duration(left)} left")
-    return [fact for fact in facts if fact] if not facts[-1] else facts
+    return [] if left is None else [f"about {duration(left)} left"]
 
 
 def rejections(counts: Mapping[str, int]) -> str:
@@ -117,7 +120,9 @@ def finals_table(finals: Mapping[str, Any]) -> Group:
     means.add_column("name")
     means.add_column("formula", overflow="fold")
     for arm in finals["arms"]:
-        name = arm["label"] + (f" ({arm['unsound']} seeds diverged)" if arm["unsound"] else "")
+        name = arm["label"] + (
+            f" ({arm['unsound']} seeds without a score)" if arm["unsound"] else ""
+        )
         means.add_row(
             "-" if arm["mean"] is None else f"{arm['mean']:.4f}",
             "-" if arm["deviation"] is None else f"{arm['deviation']:.4f}",

@@ -218,7 +218,10 @@ class TestRayPool(PoolContract):
     def test_a_job_that_hangs_fails_alone(self, pool: RayPool) -> None:
         results = run(pool, job("bad", "hang"), *[job(f"good{i}") for i in range(5)])
         bad = results.pop("bad")
-        assert (bad.status, bad.reason) == (Status.FAILED, "no result within 4 s")
+        assert (bad.status, bad.reason) == (
+            Status.FAILED,
+            "no result within the job timeout of 4 s",
+        )
         assert {result.status for result in results.values()} == {Status.COMPLETE}
 
     def test_results_do_not_depend_on_the_number_of_workers(

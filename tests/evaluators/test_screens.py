@@ -74,6 +74,8 @@ SAME = [
     ("relu(x)", "(x + abs(x))/2"),
     ("gelu", "x*erfc(-x/sqrt(2))/2"),
     ("x*sigmoid(a[1]*x)", "x*sigmoid(b[1]*x)"),
+    ("(a[1]*x)*(x + b[1])", "(x + a[1])*(b[1]*x)"),
+    ("max(a[1]*tanh(x), b[1]*sin(x))", "max(a[1]*sin(x), b[1]*tanh(x))"),
 ]
 DIFFERENT = [
     ("x*sigmoid(x)", "x*sigmoid(beta[1]*x)"),

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,13 @@ def test_a_bad_option_is_one_line_and_leaves_nothing_behind(
         ("[training]\nrungs = [{steps = 9}, {steps = 3}]", ["rungs=[9, 3]"]),
         ("[training]\nrungs = [{stps = 9}]", ["unknown setting 'training.rungs.stps'"]),
         ("[finals]\nseeds = 1", ["finals.seeds=1 must be at least 2"]),
+        ("finals = []", ["finals"]),
+        ("[strategy]\nname = 3", ["strategy.name"]),
+        ("[finals]\nlearning_rate_factors = [1.0, 1.0]", ["must be different numbers"]),
+        ("[screens]\nwidest = -1", ["screens.widest"]),
+        ("[screens]\nlargest = nan", ["screens.largest=nan must be above 0"]),
+        ("[screens]\nhighest_chi = nan", ["screens.lowest_chi"]),
+        ("[training]\nkeep = nan", ["training.keep=nan"]),
     ],
 )
 def test_a_bad_configuration_names_the_setting(
@@ -286,6 +294,67 @@ def test_eval_prints_value_and_slope(capsys: pytest.CaptureFixture[str]) -> None
     assert_one_clear_line(search("eval", "relu", "--dtype", "int8", capsys=capsys), "int8")
 
 
+def test_a_formula_may_begin_with_a_minus_sign(capsys: pytest.CaptureFixture[str]) -> None:
+    code, text, _ = search("eval", "-x*tanh(x)", "--at", "-1", "--json", capsys=capsys)
+    assert code == 0
+    assert json.loads(text)["canonical"] == "mul(neg(x), tanh(x))"
+
+
+def test_json_holds_null_where_a_value_is_not_finite(capsys: pytest.CaptureFixture[str]) -> None:
+    code, text, _ = search("eval", "1/x", "--at", "0", "--json", capsys=capsys)
+    assert code == 0
+    assert json.loads(text, parse_constant=pytest.fail)["points"][0]["f"] is None
+
+
+def test_an_operator_without_a_derivative_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert_one_clear_line(search("eval", "sinc_slope(x)", capsys=capsys), "itself a derivative")
+
+
+def test_a_copied_configuration_with_another_task_keeps_that_tasks_own_settings(
+    finished: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "other.py").write_text(
+        TASK.read_text() + "\n\nclass Longer(Tiny):\n    steps = 15\n    learning_rate = 0.5\n"
+    )
+    arguments = ("--task", f"{tmp_path / 'other.py'}:Longer", "--out", tmp_path / "run")
+    code, _, err = search(
+        "launch", "--in-process", "--config", finished / "config.toml", *arguments, capsys=capsys
+    )
+    assert code == 0
+    assert "of the other task are left out" in err
+    assert "no difference can be significant" in err
+    copied = tomllib.loads((tmp_path / "run" / "config.toml").read_text())
+    assert copied["training"]["learning_rate"] == 0.5
+    assert [rung["steps"] for rung in copied["training"]["rungs"]] == [4, 15]
+    assert copied["budget"] == 20
+
+
+def test_a_task_with_rungs_out_of_order_is_refused_before_anything_is_trained(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "own.py").write_text(
+        TASK.read_text() + "\n\nclass Mixed(Tiny):\n    rungs = (Rung(8), Rung(4))\n"
+    )
+    arguments = ("--task", f"{tmp_path / 'own.py'}:Mixed", "--out", tmp_path / "run")
+    assert_one_clear_line(search("launch", *arguments, capsys=capsys), "rungs=[8, 4, 12]")
+
+
+def test_output_into_a_folder_gets_the_default_name(
+    finished: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert search("export", finished, "--out", tmp_path, capsys=capsys)[0] == 0
+    assert search("report", finished, "--out", tmp_path, capsys=capsys)[0] == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"rank_1.py", "report.html"}
+
+
+def test_contradictory_workers_are_refused(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = search("resume", finished, "--in-process", "--workers", 2, capsys=capsys)
+    assert result[0] == 2
+    assert "leave out --workers 2" in result[2]
+
+
 def test_export_of_a_run_is_a_module_with_its_provenance(
     finished: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -323,7 +392,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "Traceback" not in out + err
     assert "best so far: " in err
-    assert f"go on with:  search resume {run}" in err
+    assert f"go on with:  search resume {run} --in-process" in err
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")

@@ -200,3 +200,30 @@ def test_a_journal_made_by_other_code_is_refused(tmp_path: Path) -> None:
         engine = Engine(other, run, InProcessPool(Trainer(Tiny())), lambda progress: None)
         with pytest.raises(RunError, match="made by other code"):
             engine.search()
+
+
+def test_what_failed_outside_the_search_is_tried_again_on_resume(tmp_path: Path) -> None:
+    settings = config(budget=12)
+    expected = run_whole(tmp_path / "whole", settings)
+    flaky = Trainer(Tiny())
+
+    def out_of_memory(job: Job) -> Result:
+        if job.key.startswith("final/") and job.key.endswith("/1"):
+            return Result(job.key, Status.FAILED, reason="worker died: out of memory")
+        return flaky(job)
+
+    path = tmp_path / "run"
+    first = run_whole(path, settings, pool=InProcessPool(out_of_memory))
+    assert "No claim" in first["finals"]["verdict"]
+    with Run.open(path, writable=True) as run:
+        engine = Engine(settings, run, InProcessPool(Trainer(Tiny())), lambda progress: None)
+        engine.search()
+        engine.finals()
+        assert leaderboard(run.journal) == expected
+
+
+def test_a_share_of_one_lets_everything_through(tmp_path: Path) -> None:
+    settings = config(budget=40, training={**SETTINGS["training"], "keep": 1.0, "least_scores": 2})
+    run_whole(tmp_path / "run", settings)
+    with Run.open(tmp_path / "run") as run:
+        assert not [e for e in run.journal.entries(SEARCH) if e.result.status is Status.STOPPED]

@@ -1,0 +1,82 @@
+"""Carry a run to its end, or to Ctrl-C, and print where it stands and what to type next."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+
+import torch
+from rich.console import Console
+
+from ..evaluators.tasks import Task
+from ..runs.leaderboard import leaderboard
+from ..runs.run import Run
+from .config import Config
+from .engine import Engine
+from .finals import smallest_p
+from .pools import PoolOptions, make_pool
+from .terminal import leaderboard_table, progress_display
+
+
+def carry_on(
+    run: Run, config: Config, task: Task, options: PoolOptions, out: Console, err: Console
+) -> None:
+    """Search and finals, with progress on `err` and the leaderboard on `out`.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C or SIGTERM, after saying how to go on.
+        ActsearchError: as of the engine and the pool.
+    """
+    torch.set_num_threads(1)
+    # A batch system ends a job by SIGTERM: stop as cleanly as on Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _introduce(run, config, options, err)
+    path = shlex.quote(str(run.path))
+    try:
+        with make_pool(task, options) as pool, progress_display(err) as show:
+            engine = Engine(config, run, pool, show)
+            engine.search()
+            engine.finals()
+    except KeyboardInterrupt:
+        board = leaderboard(run.journal, 1)
+        err.print(f"stopped; {board['trained']} candidates are on disk")
+        for row in board["candidates"]:
+            err.print(f"best so far: {row['score']:.4f} {row['formula']}")
+        err.print(f"go on with:  {shlex.join(['search', 'resume', str(run.path)])}", end="")
+        err.print("".join(f" {flag}" for flag in options.flags()))
+        raise
+    board = leaderboard(run.journal, 10)
+    out.print(leaderboard_table(board))
+    summary = board["search"]
+    if summary["exhausted"]:
+        err.print(
+            f"the space is exhausted: {config.strategy.patience:,} proposals in a row gave no "
+            f"new candidate, after {summary['trained']} of {config.budget}"
+        )
+    err.print(f"next:  search export {path}   or   search report {path}")
+
+
+def _introduce(run: Run, config: Config, options: PoolOptions, err: Console) -> None:
+    space = config.make_space()
+    err.print(
+        f"{run.path}: space {space.name} ({space.size:,} formulas), task {config.task.name}, "
+        f"budget {config.budget}, seed {config.seed}"
+    )
+    device = run.journal.attribute("device")
+    if device not in (None, options.device):
+        err.print(
+            f"note: launched on {device}, goes on on {options.device}; scores may differ in the "
+            "last digits (--gpus-per-worker chooses the device)"
+        )
+    elif device is None:
+        run.journal.set_attribute("device", options.device)
+    if options.worker_count > config.strategy.lookback:
+        err.print(
+            f"note: {options.worker_count} workers, but lookback {config.strategy.lookback} lets "
+            f"at most {config.strategy.lookback} be busy; a new run can set it in [strategy]"
+        )
+    if config.finals.finalists and smallest_p(config.finals) >= 1 - config.finals.confidence:
+        err.print(
+            f"note: with {config.finals.seeds} seeds and {config.finals.finalists} finalists no "
+            "difference can be significant after correction; set more [finals] seeds for a claim"
+        )
