@@ -1,3 +1,31 @@
 """A search engine for activation functions."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .errors import ActsearchError
+
+if TYPE_CHECKING:
+    from .primitives import Activation
+
+__all__ = ["ActsearchError", "activation"]
 __version__ = "0.1.0"
+
+
+def activation(formula: str, channels: int | None = None, dim: int = 1) -> Activation:
+    """A formula, or a known activation's name, as an `nn.Module`.
+
+    Args:
+        formula: such as `x*sigmoid(1.702*x)`, `prelu`, or of a gate, `u*sigmoid(u)*v`.
+        channels: length of the channel axis; needed if a parameter is per channel.
+        dim: the channel axis.
+
+    Raises:
+        ParseError: the formula cannot be read.
+        ValueError: a parameter is per channel and `channels` was not given.
+    """
+    # Imported late: it loads torch, which the command line's help does without.
+    from .primitives import Activation, read_formula
+
+    return Activation(read_formula(formula), channels, dim)

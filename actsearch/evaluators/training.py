@@ -16,8 +16,8 @@ from ..primitives.analysis import gaussian_moments
 from .result import Job, Result, Rung, Status
 from .tasks import Split, Splits, Task, check_splits
 
-_CURVE_POINTS = 30
-_SCORED_AT_ONCE = 2_000
+CURVE_POINTS = 30
+SCORED_AT_ONCE = 2_000
 
 
 @dataclass
@@ -89,26 +89,16 @@ class _Training:
     def __init__(
         self, task: Task, expr: Expr, job: Job, train: Split, total: int, device: str
     ) -> None:
-        self.task, self.train, self.total = task, train, total
+        self.task, self.total = task, total
         torch.manual_seed(job.seed)
         self.model = task.build_model(lambda channels: Activation(expr, channels)).to(device)
         task.initialise(self.model, gaussian_moments(expr).gain if inputs(expr) else 1.0)
         self.optimizer = task.optimizer(self.model.parameters(), job.learning_rate)
         self.schedule = task.schedule(self.optimizer, job.learning_rate, total)
         self.generator = torch.Generator().manual_seed(job.seed)
-        self.batches = self._batches()
+        self.batches = shuffled_batches(train, task.batch_size, self.generator)
         self.done = 0
         self.curve: list[tuple[int, float]] = []
-
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of one size for ever, in a new order each epoch; a short rest is dropped."""
-        count = len(self.train.targets)
-        size = min(self.task.batch_size, count)
-        while True:
-            order = torch.randperm(count, generator=self.generator).to(self.train.inputs.device)
-            for start in range(0, count - size + 1, size):
-                chosen = order[start : start + size]
-                yield self.train.inputs[chosen], self.train.targets[chosen]
 
     def advance(self, steps: int) -> bool:
         """Train until `steps` are done in all; False once a loss is seen that is not finite.
@@ -116,7 +106,7 @@ class _Training:
         The loss is looked at thirty times in a training, for looking waits for a GPU.
         """
         self.model.train()
-        every = max(1, self.total // _CURVE_POINTS)
+        every = max(1, self.total // CURVE_POINTS)
         while self.done < steps:
             batch, targets = next(self.batches)
             batch = self.task.augment(batch, self.generator)
@@ -134,10 +124,23 @@ class _Training:
         return True
 
 
+def shuffled_batches(
+    split: Split, batch_size: int, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of one size for ever, in a new order each epoch; a short rest is dropped."""
+    count = len(split.targets)
+    size = min(batch_size, count)
+    while True:
+        order = torch.randperm(count, generator=generator).to(split.inputs.device)
+        for start in range(0, count - size + 1, size):
+            chosen = order[start : start + size]
+            yield split.inputs[chosen], split.targets[chosen]
+
+
 def _score(task: Task, model: nn.Module, split: Split) -> float:
     model.eval()
     with torch.no_grad():
-        outputs = torch.cat([model(part) for part in split.inputs.split(_SCORED_AT_ONCE)])
+        outputs = torch.cat([model(part) for part in split.inputs.split(SCORED_AT_ONCE)])
     return float(task.score(outputs, split.targets))
 
 

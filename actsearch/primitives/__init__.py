@@ -14,7 +14,8 @@ from .expr import (
     parameters,
 )
 from .format import infix
-from .lowering.eager import Activation, evaluate, value_and_slopes
+from .lowering.activation import Activation, ActivationSlot
+from .lowering.eager import evaluate, value_and_slopes
 from .operator import Operator
 from .operators import OPERATORS, operator
 from .parse import parse
@@ -23,6 +24,7 @@ from .zoo import KnownActivation, baselines, known_activations, read_formula
 __all__ = [
     "OPERATORS",
     "Activation",
+    "ActivationSlot",
     "Apply",
     "Constant",
     "Expr",

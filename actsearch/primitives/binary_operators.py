@@ -85,8 +85,9 @@ BINARY = (
         lambda sp, x, y: x / sp.sqrt(1 + y**2),
         functions.analytic_quotient,
         (
-            "reciprocal(sqrt(add(1, square(y))))",
-            "neg(div(mul(analytic_quotient(x, y), y), add(1, square(y))))",
+            "analytic_quotient(1, y)",
+            "neg(mul(analytic_quotient(x, y), mul(analytic_quotient(y, y), "
+            "analytic_quotient(1, y))))",
         ),
         lambda dx, dy: dx,
         "smooth protected division, Ni et al. 2013, 10.1109/TEVC.2012.2195319",

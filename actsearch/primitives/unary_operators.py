@@ -213,7 +213,7 @@ UNARY = (
         "asinh(x)",
         lambda sp, x: sp.asinh(x),
         functions.asinh,
-        ("reciprocal(sqrt(add(1, square(x))))",),
+        ("analytic_quotient(1, x)",),
         at_most_linear,
         BOTH,
     ),

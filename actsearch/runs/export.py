@@ -16,7 +16,6 @@ from typing import Any
 import torch
 
 from actsearch.primitives import (
-    Apply,
     Constant,
     Expr,
     Operator,
@@ -217,7 +216,7 @@ def _power(base: str, exponent: str) -> str:
 def _value_function(expr: Expr, program: Program) -> str:
     writer = _Writer(expr, program)
     result = writer.tensor(program.outputs[0])
-    if not isinstance(expr, Apply):
+    if not program.instructions:
         result += ".clone()" if inputs(expr) else ""
     if not inputs(expr):
         result += f".expand({writer.first}.shape).clone()"

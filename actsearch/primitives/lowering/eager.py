@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..expr import Constant, Expr, Parameter, Scope, inputs, parameters
+from ..expr import Constant, Expr, Input, Parameter, inputs
 from .program import (
     Instruction,
     Program,
@@ -64,6 +64,57 @@ def value_and_slopes(expr: Expr, bindings: Mapping[str, Tensor]) -> tuple[Tensor
         value.to(dtype).expand(shape),
         [slope.to(dtype).expand(shape) for slope in slopes[:count]],
     )
+
+
+def forward(
+    expr: Expr, inputs: Sequence[Tensor], parameters: Sequence[Tensor], dim: int
+) -> Tensor:
+    """Value of the expression, like the first input; see `backends.forward`."""
+    first = inputs[0]
+    bindings = _by_variable(expr, inputs, parameters, dim)
+    (value,) = _run(forward_program(expr), bindings, first.dtype, first.device)
+    return torch.empty_like(first).copy_(value)
+
+
+def backward(
+    expr: Expr, grad: Tensor, inputs: Sequence[Tensor], parameters: Sequence[Tensor], dim: int
+) -> list[Tensor]:
+    """Gradients by inputs and parameters; see `backends.backward`.
+
+    Made of torch operations alone, so that it can be differentiated again.
+    """
+    first = inputs[0]
+    bindings = _by_variable(expr, inputs, parameters, dim)
+    slopes = _run(backward_program(expr), bindings, first.dtype, first.device)
+    grad = grad.to(_wide(first.dtype))
+    found = [
+        (grad * slope).sum_to_size(tensor.shape)
+        for slope, tensor in zip(slopes, bindings.values(), strict=True)
+    ]
+    if len(found) < len(inputs) + len(parameters):
+        found.insert(0, torch.zeros_like(grad))
+    return [
+        gradient.reshape(tensor.shape)
+        for gradient, tensor in zip(found, (*inputs, *parameters), strict=True)
+    ]
+
+
+def _by_variable(
+    expr: Expr, inputs: Sequence[Tensor], parameters: Sequence[Tensor], dim: int
+) -> dict[Input | Parameter, Tensor]:
+    """Tensors that broadcast, by variable; an expression without inputs is still given one."""
+    leaves = variables(expr)
+    given = [*inputs, *(by_channel(p, dim) for p in parameters)]
+    return dict(zip(leaves, given[len(given) - len(leaves) :], strict=True))
+
+
+def by_channel(parameter: Tensor, dim: int) -> Tensor:
+    """A parameter of one value, or of one for each channel, shaped to broadcast.
+
+    Args:
+        dim: the channel axis, counted from the end and so negative.
+    """
+    return parameter.reshape(-1, *([1] * (-dim - 1))) if parameter.ndim else parameter
 
 
 def _bound(
@@ -167,56 +218,3 @@ class _Evaluation(torch.autograd.Function):
                 )
             ),
         )
-
-
-class Activation(nn.Module):
-    """An expression as a module; its trainable parameters are registered once, by name.
-
-    Args:
-        expr: the function; of `x`, or of `u` and `v` for a gated unit.
-        channels: length of the channel axis; needed if a parameter is per channel.
-        dim: the channel axis.
-
-    `forward` takes the inputs in alphabetical order, floating tensors of one shape, and returns
-    a tensor of that shape and dtype.
-
-    Raises:
-        ValueError: a parameter is per channel and `channels` was not given.
-    """
-
-    def __init__(self, expr: Expr, channels: int | None = None, dim: int = 1) -> None:
-        super().__init__()
-        self.expr = expr
-        self.dim = dim
-        self._inputs = inputs(expr) or ("x",)
-        self._scopes = {p.name: p.scope for p in parameters(expr)}
-        for parameter in parameters(expr):
-            per_channel = parameter.scope is Scope.CHANNEL
-            if per_channel and channels is None:
-                raise ValueError(
-                    f"'{expr}' has the per-channel parameter {parameter.name}; give channels=, "
-                    "the width of the layer"
-                )
-            shape = (channels,) if per_channel and channels is not None else ()
-            self.register_parameter(
-                parameter.name, nn.Parameter(torch.full(shape, parameter.initial))
-            )
-
-    def forward(self, *tensors: Tensor) -> Tensor:
-        if len(tensors) != len(self._inputs):
-            raise ValueError(
-                f"'{self.expr}' takes {len(self._inputs)} tensors ({', '.join(self._inputs)}), "
-                f"got {len(tensors)}"
-            )
-        first = tensors[0]
-        bindings = dict(zip(self._inputs, tensors, strict=True))
-        for name, scope in self._scopes.items():
-            value = getattr(self, name)
-            if scope is Scope.CHANNEL:
-                after = first.ndim - 1 - self.dim % first.ndim
-                value = value.reshape(-1, *([1] * after))
-            bindings[name] = value
-        return evaluate(self.expr, bindings)
-
-    def extra_repr(self) -> str:
-        return str(self.expr)

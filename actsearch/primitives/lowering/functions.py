@@ -29,10 +29,13 @@ def chain(x: Tensor, y: Tensor) -> Tensor:
 
 
 def asinh(x: Tensor) -> Tensor:
-    """Inverse hyperbolic sine; torch's own takes eight times as long on the CPU."""
+    """Inverse hyperbolic sine, log1p(|x| + x^2 / (1 + sqrt(x^2 + 1))) with the sign of x; infinite
+    from half the largest number on. torch's own takes several times as long on the CPU."""
     size = torch.abs(x)
-    root = torch.hypot(size, torch.ones_like(size))
-    return torch.copysign(torch.log1p(size + size * (size / (1 + root))), x)
+    # Divided by x^2 the quotient holds at infinity too, and costs less than with hypot.
+    inverse = torch.reciprocal(size)
+    quotient = size / (inverse + torch.sqrt(inverse * inverse + 1))
+    return torch.copysign(torch.log1p(size + quotient), x)
 
 
 def cube(x: Tensor) -> Tensor:
@@ -56,8 +59,8 @@ def protected_div(x: Tensor, y: Tensor) -> Tensor:
 
 
 def analytic_quotient(x: Tensor, y: Tensor) -> Tensor:
-    """x / sqrt(1 + y^2)."""
-    return x / torch.sqrt(1 + y * y)
+    """x / sqrt(1 + y^2), where y^2 may overflow."""
+    return x / torch.hypot(y, torch.ones_like(y))
 
 
 def gaussian(x: Tensor) -> Tensor:
@@ -135,7 +138,7 @@ def bessel_i1e_slope(x: Tensor) -> Tensor:
     i0e, i1e = torch.special.i0e(wide), torch.special.i1e(wide)
     slope = torch.where(
         torch.abs(wide) < 1e-8,
-        torch.full_like(wide, 0.5),
+        0.5 - torch.abs(wide),
         i0e - i1e / safe - torch.sign(wide) * i1e,
     )
     return slope.to(x.dtype)

@@ -1,4 +1,7 @@
-"""An expression as a straight line of instructions, each shared subexpression once."""
+"""An expression as a straight line of instructions, each shared subexpression once.
+
+The programs compute the stable form of the expression and of its slopes.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ..differentiate import gradients
-from ..expr import Apply, Expr, Input, Parameter, postorder
+from ..expr import Apply, Constant, Expr, Input, Parameter, postorder
 from ..operator import Operator
+from ..operators import OPERATORS
+from ..rewrite import stable
+
+GRAD = Input("grad")
+"""The gradient by the output, in a `gradient_program`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +69,28 @@ def linearise(roots: tuple[Expr, ...]) -> Program:
 @lru_cache(maxsize=4096)
 def forward_program(expr: Expr) -> Program:
     """The program of the value alone."""
-    return linearise((expr,))
+    return linearise((stable(expr),))
 
 
 @lru_cache(maxsize=4096)
 def backward_program(expr: Expr) -> Program:
     """The program of the slopes, by the variables in the order of `variables(expr)`."""
-    slopes = gradients(expr)
-    return linearise(tuple(slopes[leaf] for leaf in variables(expr)))
+    return linearise(_slopes(expr))
+
+
+@lru_cache(maxsize=4096)
+def gradient_program(expr: Expr) -> Program:
+    """The program of what a backward pass returns before summing: slopes times the input `grad`."""
+    return linearise(tuple(_times_grad(slope) for slope in _slopes(expr)))
+
+
+def _times_grad(slope: Expr) -> Expr:
+    match slope:
+        case Constant(0.0):
+            return slope
+        case Constant(1.0):
+            return GRAD
+    return Apply(OPERATORS["mul"], (GRAD, slope))
 
 
 @lru_cache(maxsize=4096)
@@ -77,9 +99,15 @@ def training_program(expr: Expr) -> tuple[Program, int]:
 
     The slopes go on from the slots that the value filled.
     """
-    slopes = gradients(expr)
-    program = linearise((expr, *(slopes[leaf] for leaf in variables(expr))))
+    program = linearise((stable(expr), *_slopes(expr)))
     return program, len(forward_program(expr).instructions)
+
+
+@lru_cache(maxsize=4096)
+def _slopes(expr: Expr) -> tuple[Expr, ...]:
+    """Slopes of the stable form by all variables of the expression, which it may have lost."""
+    found = gradients(stable(expr))
+    return tuple(stable(found.get(leaf, Constant(0.0))) for leaf in variables(expr))
 
 
 @lru_cache(maxsize=4096)

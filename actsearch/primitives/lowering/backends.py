@@ -1,0 +1,75 @@
+"""Which code runs an expression: a Triton kernel, the CPU interpreter, or torch operations.
+
+The choice depends on device, dtype and size alone. Kernels compute in float32, so float64 runs on
+torch operations everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+
+from ..expr import Expr
+from . import cpu_interpreter, eager, triton_kernels
+
+
+class Backend(StrEnum):
+    """What runs an expression."""
+
+    EAGER = "torch"
+    CPU = "cpu kernel"
+    TRITON = "triton kernel"
+
+
+def backend_for(tensor: Tensor) -> Backend:
+    """The backend for inputs of this device and dtype."""
+    if tensor.dtype in (torch.float32, torch.bfloat16, torch.float16):
+        if triton_kernels.is_available(tensor.device):
+            return Backend.TRITON
+        in_memory = tensor.device.type == "cpu" and tensor.dtype in cpu_interpreter.STORAGES
+        if in_memory and cpu_interpreter.is_available():
+            return Backend.CPU
+    return Backend.EAGER
+
+
+_MODULES = {
+    Backend.EAGER: eager,
+    Backend.CPU: cpu_interpreter,
+    Backend.TRITON: triton_kernels,
+}
+
+
+def forward(
+    expr: Expr, inputs: Sequence[Tensor], parameters: Sequence[Tensor], dim: int
+) -> Tensor:
+    """Value of the expression, with the shape, dtype and strides of `torch.empty_like(inputs[0])`.
+
+    Args:
+        inputs: in alphabetical order of their names; of one shape, dtype and device.
+        parameters: in the order of `variables`; one value, or one for each channel.
+        dim: the channel axis, negative.
+    """
+    if not inputs[0].numel():
+        return torch.empty_like(inputs[0])
+    return _MODULES[backend_for(inputs[0])].forward(expr, inputs, parameters, dim)
+
+
+def backward(
+    expr: Expr, grad: Tensor, inputs: Sequence[Tensor], parameters: Sequence[Tensor], dim: int
+) -> list[Tensor]:
+    """Gradients by the inputs and then by the parameters, each like the tensor it belongs to.
+
+    Args:
+        grad: gradient by the value of `forward`.
+    """
+    if not inputs[0].numel():
+        return [torch.zeros_like(tensor) for tensor in (*inputs, *parameters)]
+    module = _MODULES[backend_for(inputs[0])]
+    gradients = module.backward(expr, grad.to(inputs[0].dtype), inputs, parameters, dim)
+    return [
+        found.to(tensor.dtype)
+        for found, tensor in zip(gradients, (*inputs, *parameters), strict=True)
+    ]

@@ -1,0 +1,139 @@
+"""Exchanging candidates in a compiled network, against compiling the network for each candidate.
+
+    python benchmarks/compile_once.py [--candidates 50] [--naive 5]
+
+Writes benchmarks/results/compile-once-DEVICE.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch._dynamo.testing
+from torch import nn
+
+from actsearch.evaluators.tasks import load_task
+from actsearch.primitives import Activation, ActivationSlot, Expr, inputs
+from actsearch.primitives.lowering.backends import backend_for
+from actsearch.primitives.spaces import UnaryBinary, sample
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--candidates", type=int, default=50)
+    parser.add_argument("--naive", type=int, default=5, help="networks compiled the naive way")
+    parser.add_argument("--steps", type=int, default=100, help="training steps for each candidate")
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    candidates = distinct(options.candidates)
+    task, device = load_task("mnist1d", None), torch.device(options.device)
+    batch = torch.randn(100, 1, 40, device=device)
+    targets = torch.randint(10, (100,), device=device)
+
+    def train(network: nn.Module, model: nn.Module) -> float:
+        optimizer = task.optimizer(model.parameters(), 1e-3)
+        started = time.perf_counter()
+        for _ in range(options.steps):
+            optimizer.zero_grad()
+            task.loss(network(batch), targets).backward()
+            optimizer.step()
+        return time.perf_counter() - started
+
+    counter = torch._dynamo.testing.CompileCounterWithBackend("inductor")
+    model = task.build_model(lambda width: ActivationSlot(candidates[0], width)).to(device)
+    slots = [module for module in model.modules() if isinstance(module, ActivationSlot)]
+    network = torch.compile(model, fullgraph=True, backend=counter)
+    exchanged = []
+    for candidate in candidates:
+        started = time.perf_counter()
+        for slot in slots:
+            slot.hold(candidate)
+        train(network, model)
+        exchanged.append(time.perf_counter() - started)
+    compilations = counter.frame_count
+
+    eager = []
+    for candidate in candidates:
+        started = time.perf_counter()
+        model = task.build_model(lambda width, c=candidate: Activation(c, width)).to(device)
+        train(model, model)
+        eager.append(time.perf_counter() - started)
+
+    naive, graphs = [], 0
+    for candidate in candidates[: options.naive]:
+        torch._dynamo.reset()
+        counter = torch._dynamo.testing.CompileCounterWithBackend("inductor")
+        started = time.perf_counter()
+        model = task.build_model(lambda width, c=candidate: Composed(c, width)).to(device)
+        train(torch.compile(model, backend=counter), model)
+        naive.append(time.perf_counter() - started)
+        graphs += counter.frame_count
+
+    lines = [
+        f"# Compile once: {len(candidates)} candidates, {options.steps} training steps each",
+        "",
+        f"`python benchmarks/compile_once.py {' '.join(sys.argv[1:])}`, mnist1d's network, batch "
+        f"100, torch {torch.__version__}, {device.type}, one thread, ours: "
+        f"{backend_for(batch)}.",
+        "",
+        "| way | compilations of the network | first candidate, s | later ones, s (median) |",
+        "|---|---|---|---|",
+        f"| compiled once, candidates exchanged | {compilations} | {exchanged[0]:.2f} | "
+        f"{statistics.median(exchanged[1:]):.3f} |",
+        f"| not compiled | 0 | {eager[0]:.2f} | {statistics.median(eager[1:]):.3f} |",
+        f"| torch.compile of the whole model for each ({len(naive)} candidates) | {graphs} | "
+        f"{naive[0]:.2f} | {statistics.median(naive[1:]):.3f} |",
+    ]
+    text = "\n".join(lines) + "\n"
+    print(text)
+    out = Path(__file__).parent / "results" / f"compile-once-{device.type}.md"
+    out.write_text(text)
+    print(f"wrote {out}")
+
+
+class Composed(nn.Module):
+    """A candidate as a user would write it: one torch call for each operator, torch's autograd."""
+
+    def __init__(self, expr: Expr, channels: int) -> None:
+        super().__init__()
+        # Imported here: the rest of the benchmark uses public names only.
+        from actsearch.primitives.lowering.program import forward_program
+
+        self.inner = Activation(expr, channels)
+        self.program = forward_program(expr)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        slots = []
+        for leaf in self.program.leaves:
+            if hasattr(leaf, "value"):
+                slots.append(torch.tensor(leaf.value, dtype=x.dtype, device=x.device))
+            elif hasattr(leaf, "initial"):
+                weight = getattr(self.inner, leaf.name)
+                slots.append(weight.reshape(-1, *[1] * (x.ndim - 2)) if weight.ndim else weight)
+            else:
+                slots.append(x)
+        for step in self.program.instructions:
+            slots.append(step.operator.value(*[slots[a] for a in step.arguments]))
+        return slots[self.program.outputs[0]]
+
+
+def distinct(count: int) -> list[Expr]:
+    """Candidates of the default space that read x, all different."""
+    space, found, draw = UnaryBinary(), {}, 0
+    while len(found) < count:
+        expr = sample(space, np.random.default_rng(draw)).expr
+        draw += 1
+        if inputs(expr):
+            found[expr.text] = expr
+    return list(found.values())
+
+
+if __name__ == "__main__":
+    main()
