@@ -26,7 +26,7 @@ from actsearch.primitives import Activation, Scope, inputs, parameters
 from actsearch.primitives.lowering.backends import backend_for
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from kernel_cases import FUNCTIONS  # noqa: E402
+from kernel_cases import FUNCTIONS
 
 CHANNELS = 64
 ROUNDS = 5
@@ -119,9 +119,7 @@ def measure(
     ]
     grad = torch.randn(shape, generator=generator, device=device).to(dtype)
     ours = Activation(expr, channels=shape[1]).to(device)
-    trained = [
-        getattr(ours, p.name).detach().clone().requires_grad_() for p in parameters(expr)
-    ]
+    trained = [getattr(ours, p.name).detach().clone().requires_grad_() for p in parameters(expr)]
     eager = EAGER[name]
 
     def plain(*given: Tensor) -> Tensor:
@@ -130,9 +128,13 @@ def measure(
     contenders: dict[str, Callable[..., Tensor]] = {"ours": ours, "eager": plain}
     if name in OWN:
         contenders["own"] = OWN[name]
-    contenders["compiled"] = _compiled(name, dtype, len(trained), tuple(
-        p.scope is Scope.CHANNEL for p in parameters(expr)
-    ), trained)
+    contenders["compiled"] = _compiled(
+        name,
+        dtype,
+        len(trained),
+        tuple(p.scope is Scope.CHANNEL for p in parameters(expr)),
+        trained,
+    )
     result = {}
     for direction in ("forward", "both"):
         calls: dict[str, Call] = {}

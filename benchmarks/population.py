@@ -47,10 +47,12 @@ def main() -> None:
         trainer(job)
     alone = min(options.single, len(jobs)) / (time.perf_counter() - started)
     loaded = task.load()
-    splits = Splits(*[
-        Split(s.inputs.to(options.device), s.targets.to(options.device))
-        for s in (loaded.train, loaded.validation, loaded.final)
-    ])
+    splits = Splits(
+        *[
+            Split(s.inputs.to(options.device), s.targets.to(options.device))
+            for s in (loaded.train, loaded.validation, loaded.final)
+        ]
+    )
     name = "CPU, one thread"
     if options.device != "cpu":
         name = torch.cuda.get_device_name()

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from hypothesis import strategies as st
 
 from actsearch.primitives import OPERATORS, Apply, Constant, Expr, Input, Parameter, Scope
+from actsearch.primitives.expr import substitute
+from actsearch.primitives.rewrite import RULES, Rule
 
 # One record for each name, since a name has one initial value within a formula.
 PARAMETERS = (
@@ -50,3 +52,15 @@ def exprs(
         return st.sampled_from(list(operators)).flatmap(applied)
 
     return st.recursive(leaves, grown, max_leaves=max_leaves)
+
+
+def naive_exprs() -> st.SearchStrategy[Expr]:
+    """Left sides of the rewrite rules, of random expressions, and inside of others."""
+    inner = exprs(max_leaves=3)
+    positive = st.builds(Constant, st.sampled_from([0.25, 1.0, 2.0, 3.0, 4.0]))
+
+    def filled(rule: Rule, a: Expr, b: Expr, k: Expr) -> Expr:
+        return substitute(rule.naive, {Input("a"): a, Input("b"): b, Input("k"): k})
+
+    naive = st.builds(filled, st.sampled_from(RULES), inner, inner, positive)
+    return naive | st.builds(lambda outer, x: substitute(outer, {Input("x"): x}), inner, naive)

@@ -11,7 +11,6 @@ import copy
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -43,9 +42,8 @@ def train_population(
         TaskError: the jobs do not fit together, or a candidate reads other inputs than x.
     """
     first = jobs[0]
-    if any(replace(first, **_own(job)) != job for job in jobs) or any(
-        rung.own_schedule for rung in first.rungs
-    ):
+    alike = all(_common(job) == _common(first) for job in jobs)
+    if not alike or any(rung.own_schedule for rung in first.rungs):
         raise TaskError(
             f"job {first.key} and {len(jobs) - 1} others cannot be stacked: learning rate, rungs "
             "and split must be the same, and no rung may have a schedule of its own"
@@ -55,14 +53,9 @@ def train_population(
         return _Stack(task, splits, jobs, device).train()
 
 
-def _own(job: Job) -> dict[str, object]:
-    """What may differ between the jobs of a stack."""
-    return {
-        "key": job.key,
-        "formula": job.formula,
-        "seed": job.seed,
-        "thresholds": job.thresholds,
-    }
+def _common(job: Job) -> tuple[object, ...]:
+    """What must be the same in all jobs of a stack."""
+    return job.learning_rate, job.rungs, job.split
 
 
 class _Stack:
@@ -74,7 +67,9 @@ class _Stack:
         self.rungs, self.train_split = jobs[0].rungs, splits.train
         self.scored = splits.final if jobs[0].split == "final" else splits.validation
         exprs = [parse(job.formula) for job in jobs]
-        models = [self._model(job, expr, _room(exprs)) for job, expr in zip(jobs, exprs, strict=True)]
+        models = [
+            self._model(job, expr, _room(exprs)) for job, expr in zip(jobs, exprs, strict=True)
+        ]
         self.base = copy.deepcopy(models[0]).to("meta")
         self.parameters, self.buffers = stack_module_state(models)
         rate, total = jobs[0].learning_rate, self.rungs[-1].steps

@@ -30,7 +30,9 @@ def apply(
     binding = decode(program)
     if backends.backend_for(inputs[0]) is backends.Backend.EAGER:
         return _eager_value(binding, tensors, dim)
-    return _Kernel.apply(binding, dim, *tensors)
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        return _Kernel.apply(binding, dim, *tensors)
+    return binding.forward(tensors, dim)
 
 
 def _is_plain(tensors: Sequence[Tensor]) -> bool:

@@ -1,6 +1,6 @@
 """Which code runs an expression: a Triton kernel, the CPU interpreter, or torch operations.
 
-The choice depends on device, dtype and size alone. Kernels compute in float32, so float64 runs on
+The choice depends on device and dtype alone. Kernels compute in float32, so float64 runs on
 torch operations everywhere.
 """
 
@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..expr import Expr
+from ..expr import Expr, Parameter
 from . import cpu_interpreter, eager, triton_kernels
+from .program import variables
 
 
 class Backend(StrEnum):
@@ -26,11 +29,15 @@ class Backend(StrEnum):
 
 def backend_for(tensor: Tensor) -> Backend:
     """The backend for inputs of this device and dtype."""
-    if tensor.dtype in (torch.float32, torch.bfloat16, torch.float16):
-        if triton_kernels.is_available(tensor.device):
+    return _backend(tensor.device, tensor.dtype)
+
+
+@cache
+def _backend(device: torch.device, dtype: torch.dtype) -> Backend:
+    if dtype in (torch.float32, torch.bfloat16, torch.float16):
+        if triton_kernels.is_available(device):
             return Backend.TRITON
-        in_memory = tensor.device.type == "cpu" and tensor.dtype in cpu_interpreter.STORAGES
-        if in_memory and cpu_interpreter.is_available():
+        if device.type == "cpu" and cpu_interpreter.is_available():
             return Backend.CPU
     return Backend.EAGER
 
@@ -42,9 +49,15 @@ _MODULES = {
 }
 
 
-def forward(
-    expr: Expr, inputs: Sequence[Tensor], parameters: Sequence[Tensor], dim: int
-) -> Tensor:
+def _module(expr: Expr, first: Tensor) -> Any:
+    # A formula without inputs is not worth a kernel of its own kind.
+    reads = variables(expr)[:1]
+    if not reads or isinstance(reads[0], Parameter):
+        return eager
+    return _MODULES[backend_for(first)]
+
+
+def forward(expr: Expr, inputs: Sequence[Tensor], parameters: Sequence[Tensor], dim: int) -> Tensor:
     """Value of the expression, with the shape, dtype and strides of `torch.empty_like(inputs[0])`.
 
     Args:
@@ -54,7 +67,7 @@ def forward(
     """
     if not inputs[0].numel():
         return torch.empty_like(inputs[0])
-    return _MODULES[backend_for(inputs[0])].forward(expr, inputs, parameters, dim)
+    return _module(expr, inputs[0]).forward(expr, inputs, parameters, dim)
 
 
 def backward(
@@ -67,8 +80,9 @@ def backward(
     """
     if not inputs[0].numel():
         return [torch.zeros_like(tensor) for tensor in (*inputs, *parameters)]
-    module = _MODULES[backend_for(inputs[0])]
-    gradients = module.backward(expr, grad.to(inputs[0].dtype), inputs, parameters, dim)
+    gradients = _module(expr, inputs[0]).backward(
+        expr, grad.to(inputs[0].dtype), inputs, parameters, dim
+    )
     return [
         found.to(tensor.dtype)
         for found, tensor in zip(gradients, (*inputs, *parameters), strict=True)

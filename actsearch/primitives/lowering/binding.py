@@ -76,7 +76,7 @@ class Binding:
     def second_backward(
         self, seconds: Sequence[Tensor], grad: Tensor, tensors: Sequence[Tensor], dim: int
     ) -> list[Tensor]:
-        """Gradients of `backward` by grad and by the tensors; `seconds` are those by its results."""
+        """Gradients of `backward` by grad and the tensors; `seconds` are those by its results."""
         given: dict[Expr, Tensor] = {GRAD: grad}
         for leaf, tensor, second in zip(self.leaves, tensors, seconds, strict=True):
             if leaf is not None:
@@ -122,7 +122,7 @@ def _weighted_gradients(expr: Expr) -> Expr:
 def _decoded(text: bytes) -> Binding:
     names_line, trained_line, formula = text.rstrip(b"\0").decode().split("\n")
     names, trained = names_line.split(), trained_line.split()
-    expr = parse(formula, input_names=names)
+    expr = parse(formula, input_names=tuple(names))
     read = {leaf.name: leaf for leaf in variables(expr)}
     # An expression that reads no input still takes shape and dtype from one.
     order = [names.index(name) for name in inputs(expr) or names[:1]]

@@ -17,7 +17,7 @@ namespace {
 constexpr int64_t BLOCK = 1024;              // 4 KiB a register: a dozen fit beside each other
 constexpr int64_t LEAST_PER_THREAD = 16384;  // below, waking a thread costs more than it saves
 
-enum Storage : int32_t { FLOAT32 = 0, BFLOAT16 = 1 };
+enum Storage : int32_t { FLOAT32 = 0, BFLOAT16 = 1, FLOAT16 = 2 };
 enum OutputKind : int32_t { STORED = 0, SUMMED = 1, SUMMED_BY_CHANNEL = 2 };
 
 struct Step {
@@ -43,8 +43,7 @@ struct Program {
 
 // Element m, counted in the order of memory, belongs to channel (m / inner) % channels.
 struct Layout {
-    int64_t elements, channels, inner;
-    int32_t storage, threads;
+    int64_t elements, channels, inner, storage, threads;
 };
 }
 
@@ -83,21 +82,66 @@ struct Place {
     }
 };
 
-void read_bfloat16(float* to, const uint16_t* from, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        const uint32_t bits = static_cast<uint32_t>(from[i]) << 16;
-        std::memcpy(&to[i], &bits, 4);
-    }
+uint32_t bits_of(float x) {
+    uint32_t bits;
+    std::memcpy(&bits, &x, 4);
+    return bits;
 }
 
-void write_bfloat16(uint16_t* to, const float* from, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        uint32_t bits;
-        std::memcpy(&bits, &from[i], 4);
-        const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-        const bool is_nan = (bits & 0x7fffffff) > 0x7f800000;
-        to[i] = static_cast<uint16_t>(is_nan ? 0x7fc0 : rounded);
-    }
+float float_of(uint32_t bits) {
+    float x;
+    std::memcpy(&x, &bits, 4);
+    return x;
+}
+
+float from_bfloat16(uint16_t half) { return float_of(static_cast<uint32_t>(half) << 16); }
+
+// To the nearest, to even where two are as near.
+uint16_t to_bfloat16(float x) {
+    const uint32_t bits = bits_of(x);
+    const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+    return static_cast<uint16_t>((bits & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : rounded);
+}
+
+float from_float16(uint16_t half) {
+    const uint32_t size = (half & 0x7fffu) << 13;
+    // The product moves the exponent from its bias of 15 to that of 127, subnormal numbers too.
+    const uint32_t finite = bits_of(float_of(size) * 0x1p112f);
+    const uint32_t bits = size >= 0x0f800000 ? size | 0x70000000 : finite;
+    return float_of(bits | (half & 0x8000u) << 16);
+}
+
+uint16_t to_float16(float x) {
+    const uint32_t bits = bits_of(x), sign = bits >> 16 & 0x8000, size = bits & 0x7fffffff;
+    const uint32_t normal = (size - 0x38000000 + 0xfff + (size >> 13 & 1)) >> 13;
+    // Adding 0.5 leaves a subnormal result, rounded, in the lowest bits.
+    const uint32_t subnormal = bits_of(float_of(size) + 0.5f) - 0x3f000000;
+    uint32_t half = size < 0x38800000 ? subnormal : normal;
+    half = size >= 0x477ff000 ? 0x7c00 : half;
+    half = size > 0x7f800000 ? 0x7e00 : half;
+    return static_cast<uint16_t>(sign | half);
+}
+
+template <float Convert(uint16_t)>
+void widen(float* to, const void* from, int64_t n) {
+    const auto* halves = static_cast<const uint16_t*>(from);
+    for (int64_t i = 0; i < n; i++) to[i] = Convert(halves[i]);
+}
+
+template <uint16_t Convert(float)>
+void narrow(void* to, const float* from, int64_t n) {
+    auto* halves = static_cast<uint16_t*>(to);
+    for (int64_t i = 0; i < n; i++) halves[i] = Convert(from[i]);
+}
+
+void read_block(int64_t storage, float* to, const void* tensor, int64_t start, int64_t n) {
+    const void* from = static_cast<const uint16_t*>(tensor) + start;
+    storage == BFLOAT16 ? widen<from_bfloat16>(to, from, n) : widen<from_float16>(to, from, n);
+}
+
+void write_block(int64_t storage, void* tensor, const float* from, int64_t start, int64_t n) {
+    void* to = static_cast<uint16_t*>(tensor) + start;
+    storage == BFLOAT16 ? narrow<to_bfloat16>(to, from, n) : narrow<to_float16>(to, from, n);
 }
 
 float sum(const float* from, int64_t n) {
@@ -159,7 +203,7 @@ private:
             if (layout.storage == FLOAT32)
                 slot[i] = const_cast<float*>(static_cast<const float*>(inputs[i])) + start;
             else
-                read_bfloat16(slot[i], static_cast<const uint16_t*>(inputs[i]) + start, n);
+                read_block(layout.storage, slot[i], inputs[i], start, n);
         }
         for (int32_t i = 0; i < program.parameters; i++) {
             if (!program.by_channel[i]) continue;
@@ -195,8 +239,8 @@ private:
                 place.runs(layout, n, [&](int64_t first, int64_t count, int64_t c) {
                     total[c] += sum(block + first, count);
                 });
-            } else if (layout.storage == BFLOAT16) {
-                write_bfloat16(static_cast<uint16_t*>(outputs[i]) + start, block, n);
+            } else if (layout.storage != FLOAT32) {
+                write_block(layout.storage, outputs[i], block, start, n);
             } else if (!output.direct) {
                 std::copy_n(block, n, static_cast<float*>(outputs[i]) + start);
             }
@@ -206,10 +250,14 @@ private:
 
 }  // namespace
 
-// Stored outputs have the storage of the inputs; sums are float32, parameters too.
-extern "C" void actsearch_run(const Program* program, const Layout* layout,
-                              const void* const* inputs, const float* const* parameters,
-                              void* const* outputs) {
+// A call is a layout and then the addresses of inputs, parameters and outputs. Stored outputs have
+// the storage of the inputs; sums are float32, parameters too.
+extern "C" void actsearch_run(const Program* program, const int64_t* call) {
+    const auto* layout = reinterpret_cast<const Layout*>(call);
+    const auto* inputs = reinterpret_cast<const void* const*>(layout + 1);
+    const auto* parameters = reinterpret_cast<const float* const*>(inputs + program->inputs);
+    auto* outputs = const_cast<void* const*>(
+        reinterpret_cast<const void* const*>(parameters + program->parameters));
     const int64_t blocks = (layout->elements + BLOCK - 1) / BLOCK;
     const int64_t useful = std::max<int64_t>(1, layout->elements / LEAST_PER_THREAD);
     const int threads = static_cast<int>(std::min<int64_t>(layout->threads, useful));

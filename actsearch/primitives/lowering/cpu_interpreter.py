@@ -18,7 +18,7 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from .layout import channel_layout, laid_out_alike
 from .program import GRAD, Program, forward_program, gradient_program, variables
 
 _OPERATION_CODES = {name: code for code, name in enumerate(OPERATORS)}
-STORAGES = {torch.float32: 0, torch.bfloat16: 1}
+STORAGES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 _STORED, _SUMMED, _SUMMED_BY_CHANNEL = 0, 1, 2
 _CPU_LINES = ("model name", "flags", "Features")
 _FLAGS = (
@@ -43,13 +43,11 @@ _FLAGS = (
 )
 
 
-def forward(
-    expr: Expr, inputs: Sequence[Tensor], parameters: Sequence[Tensor], dim: int
-) -> Tensor:
+def forward(expr: Expr, inputs: Sequence[Tensor], parameters: Sequence[Tensor], dim: int) -> Tensor:
     """Value of the expression.
 
     Args:
-        inputs: in alphabetical order, of one shape, float32 or bfloat16, on the CPU.
+        inputs: in alphabetical order, of one shape, dtype one of `STORAGES`, on the CPU.
         parameters: one value each, or one for each channel, in the order of `variables`.
         dim: the channel axis.
 
@@ -104,19 +102,16 @@ class _Program(ctypes.Structure):
     )
 
 
-class _Layout(ctypes.Structure):
-    _fields_ = (
-        *((name, ctypes.c_int64) for name in ("elements", "channels", "inner")),
-        *((name, ctypes.c_int32) for name in ("storage", "threads")),
-    )
-
-
 @dataclass(frozen=True, eq=False)
 class _Encoded:
     """A program as the interpreter reads it; `arrays` keeps alive what it points to."""
 
     program: _Program
     arrays: tuple[np.ndarray, ...]
+
+    @cached_property
+    def address(self) -> ctypes.c_void_p:
+        return ctypes.c_void_p(ctypes.addressof(self.program))
 
 
 @lru_cache(maxsize=4096)
@@ -163,9 +158,7 @@ def _encode(program: Program, variables: Sequence[Expr], kinds: Sequence[int]) -
         )
         direct = kind == _STORED and slot in computed and not stored_before
         outputs.append((place[slot], kind, int(direct)))
-    by_channel = [
-        leaf.scope is Scope.CHANNEL for leaf in variables if isinstance(leaf, Parameter)
-    ]
+    by_channel = [leaf.scope is Scope.CHANNEL for leaf in variables if isinstance(leaf, Parameter)]
     arrays = (
         np.array(by_channel, np.int32),
         # What overflows float32 is infinite there.
@@ -194,23 +187,21 @@ def _run(
     results: Sequence[Tensor],
     dim: int,
 ) -> None:
+    program = encoded.program
+    # The C++ code trusts these counts.
+    assert program.inputs == len(inputs) and program.parameters == len(parameters)
+    assert program.outputs == len(results)
     first = inputs[0]
-    channels, inner = channel_layout(first, dim)
-    layout = _Layout(
-        first.numel(), channels, inner, STORAGES[first.dtype], torch.get_num_threads()
-    )
+    # Kept until the call is over.
     wide = [p.detach().float().contiguous() for p in parameters]
-    _library().actsearch_run(
-        ctypes.byref(encoded.program),
-        ctypes.byref(layout),
-        _pointers(inputs),
-        _pointers(wide),
-        _pointers(results),
+    call = (
+        first.numel(),
+        *channel_layout(first, dim),
+        STORAGES[first.dtype],
+        torch.get_num_threads(),
+        *[tensor.data_ptr() for tensor in (*inputs, *wide, *results)],
     )
-
-
-def _pointers(tensors: Sequence[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
-    return (ctypes.c_void_p * len(tensors))(*[tensor.data_ptr() for tensor in tensors])
+    _library().actsearch_run(encoded.address, (ctypes.c_int64 * len(call))(*call))
 
 
 @cache

@@ -66,9 +66,7 @@ def value_and_slopes(expr: Expr, bindings: Mapping[str, Tensor]) -> tuple[Tensor
     )
 
 
-def forward(
-    expr: Expr, inputs: Sequence[Tensor], parameters: Sequence[Tensor], dim: int
-) -> Tensor:
+def forward(expr: Expr, inputs: Sequence[Tensor], parameters: Sequence[Tensor], dim: int) -> Tensor:
     """Value of the expression, like the first input; see `backends.forward`."""
     first = inputs[0]
     bindings = _by_variable(expr, inputs, parameters, dim)

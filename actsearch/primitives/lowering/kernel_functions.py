@@ -2,11 +2,10 @@
 
 Each is one source for two languages: `kernel_languages` makes Triton and C++ of it. So the files
 keep to what both can say: float32 values, assignments, arithmetic, comparisons, calls of functions
-defined above, and the intrinsics below; no branches, whose both sides a vector unit computes anyhow,
-and no library functions, which differ between devices. Accuracy is stated in units in the last
-place; subnormal results may be 0. Coefficients are Chebyshev fits made with mpmath.
-
-Nothing here runs as Python.
+defined above, and the intrinsics of `kernel_intrinsics`. There are no branches, whose both sides a
+vector unit computes anyhow, and no library functions, which differ between devices. Accuracy is
+stated in units in the last place; results below the normal numbers may be 0. Coefficients are
+Chebyshev fits made with mpmath.
 """
 
 from __future__ import annotations
@@ -142,9 +141,25 @@ def exp(x: Value) -> Value:
     return p * as_float((half + 127) << 23) * as_float((rest + 127) << 23)
 
 
+def exp_negative(x: Value) -> Value:
+    """exp(x) for x <= 0, within 1 unit; 0 where the result is below the normal numbers."""
+    bounded = where(x < -87.3365, -87.3365, x)
+    k = floor(fma(bounded, 1.44269504, 0.5))
+    r = fma(k, -0.693145752, bounded)
+    r = fma(k, -1.42860677e-06, r)
+    p = fma(r, 0.000198919813, 0.00139345419)
+    p = fma(p, r, 0.00833331002)
+    p = fma(p, r, 0.0416664568)
+    p = fma(p, r, 0.166666667)
+    p = fma(p, r, 0.500000001)
+    p = fma(r * r, p, r) + 1.0
+    value = p * as_float((to_int(k) + 127) << 23)
+    return where(x < -87.3365, 0.0, value)
+
+
 def expm1(x: Value) -> Value:
     """Within 2 units: as exp, with the 1 taken from 2^k before the rest is added."""
-    bounded = where(x > 88.0, 88.0, where(x < -20.0, -20.0, x))
+    bounded = where(x > 89.0, 89.0, where(x < -20.0, -20.0, x))
     k = floor(fma(bounded, 1.44269504, 0.5))
     r = fma(k, -0.693145752, bounded)
     r = fma(k, -1.42860677e-06, r)
@@ -154,9 +169,9 @@ def expm1(x: Value) -> Value:
     p = fma(p, r, 0.166666667)
     p = fma(p, r, 0.500000001)
     p = fma(r * r, p, r)
-    scale = as_float((to_int(k) + 127) << 23)
-    near = fma(scale, p, scale - 1.0)
-    return where(x > 88.0, exp(x), where(k == 0.0, p, near))
+    # Half of 2^k, for k reaches 128.
+    half = as_float((to_int(k) + 126) << 23)
+    return where(k == 0.0, p, 2.0 * fma(half, p, half - 0.5))
 
 
 def gaussian(x: Value) -> Value:
@@ -165,7 +180,7 @@ def gaussian(x: Value) -> Value:
     bounded = where(size > 20.0, 20.0, size)
     high = bounded * bounded
     low = fma(bounded, bounded, -high)
-    whole = exp(-high)
+    whole = exp_negative(-high)
     return fma(-low, whole, whole)
 
 
@@ -241,23 +256,23 @@ def protected_log(x: Value) -> Value:
 
 
 def softplus(x: Value) -> Value:
-    return larger(x, 0.0) + log1p_unit(exp(-magnitude(x)))
+    return larger(x, 0.0) + log1p_unit(exp_negative(-magnitude(x)))
 
 
 def log_sigmoid(x: Value) -> Value:
-    return smaller(x, 0.0) - log1p_unit(exp(-magnitude(x)))
+    return smaller(x, 0.0) - log1p_unit(exp_negative(-magnitude(x)))
 
 
 def sigmoid(x: Value) -> Value:
     """Within 2 units, in the lower tail too."""
-    decay = exp(-magnitude(x))
+    decay = exp_negative(-magnitude(x))
     return where(x < 0.0, decay, 1.0) / (1.0 + decay)
 
 
 def logaddexp(x: Value, y: Value) -> Value:
     # Equal infinities would differ by NaN.
     apart = where(x == y, 0.0, magnitude(x - y))
-    return larger(x, y) + log1p_unit(exp(-apart))
+    return larger(x, y) + log1p_unit(exp_negative(-apart))
 
 
 def tanh(x: Value) -> Value:
@@ -267,8 +282,9 @@ def tanh(x: Value) -> Value:
 
 
 def sech_squared(x: Value) -> Value:
-    decay = exp(-2.0 * magnitude(x))
-    return 4.0 * decay / ((1.0 + decay) * (1.0 + decay))
+    decay = exp_negative(-magnitude(x))
+    sech = 2.0 * decay / fma(decay, decay, 1.0)
+    return sech * sech
 
 
 def sinh(x: Value) -> Value:
@@ -323,13 +339,16 @@ def power(x: Value, y: Value) -> Value:
     p = fma(p, z, 0.666666665)
     # e log(2) + 2 s is summed without loss; the first product is exact.
     leading = e * 0.693145752
-    high = leading + 2.0 * s
-    rest = (leading - high) + 2.0 * s
-    low = fma(s * z, p, 2.0 * s_low + e * 1.42860677e-06) + where(magnitude(leading) == 0.0, 0.0, rest)
+    sum_high = leading + 2.0 * s
+    rest = where(e == 0.0, 0.0, (leading - sum_high) + 2.0 * s)
+    rest = fma(s * z, p, 2.0 * s_low + e * 1.42860677e-06) + rest
+    high = sum_high + rest
+    low = (sum_high - high) + rest
     product = y * high
     product_low = fma(y, low, fma(y, high, -product))
     value = exp(product)
-    value = where(magnitude(product) < 110.0, fma(value, product_low, value), value)
+    ordinary = (magnitude(product) < 110.0) & (value <= 3.4028235e38)
+    value = where(ordinary, fma(value, product_low, value), value)
     value = where(size == 1.0, 1.0, value)
     value = where(size == 0.0, where(y > 0.0, 0.0, 1.0 / (size * size)), value)
     infinite = size > 3.4028235e38

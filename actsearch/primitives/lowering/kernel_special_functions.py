@@ -2,16 +2,15 @@
 
 Each is one source for two languages: `kernel_languages` makes Triton and C++ of it. So the files
 keep to what both can say: float32 values, assignments, arithmetic, comparisons, calls of functions
-defined above, and the intrinsics below; no branches, whose both sides a vector unit computes anyhow,
-and no library functions, which differ between devices. Accuracy is stated in units in the last
-place; subnormal results may be 0. Coefficients are Chebyshev fits made with mpmath.
-
-Nothing here runs as Python.
+defined above, and the intrinsics of `kernel_intrinsics`. There are no branches, whose both sides a
+vector unit computes anyhow, and no library functions, which differ between devices. Accuracy is
+stated in units in the last place; results below the normal numbers may be 0. Coefficients are
+Chebyshev fits made with mpmath.
 """
 
 from __future__ import annotations
 
-from .kernel_functions import exp, gaussian, with_sign
+from .kernel_functions import exp_negative, gaussian, with_sign
 from .kernel_intrinsics import Value, floor, fma, magnitude, root, to_int, where
 
 
@@ -129,24 +128,21 @@ def erf(x: Value) -> Value:
     p = fma(p, a, 0.632783113)
     p = fma(p, a, 1.12982364)
     p = fma(p, a, -0.000242977478)
-    return with_sign(where(size < 1.0, near, 1.0 - exp(-p)), x)
+    return with_sign(where(size < 1.0, near, 1.0 - exp_negative(-p)), x)
 
 
 def scaled_erfc(a: Value) -> Value:
-    """exp(a^2) erfc(a) for 0 <= a <= 10.2, to 4e-9 and 2 units."""
-    t = (a - 3.0) / (a + 3.0)
-    p = fma(t, 3.69894363e-05, -0.000178775972)
-    p = fma(p, t, -0.000739813227)
-    p = fma(p, t, 0.00194785495)
-    p = fma(p, t, 0.0025279479)
-    p = fma(p, t, -0.0237872881)
-    p = fma(p, t, 0.0683064418)
-    p = fma(p, t, -0.119271645)
-    p = fma(p, t, 0.129645367)
-    p = fma(p, t, -0.0475623843)
-    p = fma(p, t, -0.135621111)
-    p = fma(p, t, 1.25300806)
-    return p / fma(a, 2.0, 1.0)
+    """exp(a^2) erfc(a) for 0 <= a <= 10.2, to 6e-9 and 2 units; no coefficient is negative."""
+    p = fma(a, 0.0329262065, 0.229837776)
+    p = fma(p, a, 0.732903563)
+    p = fma(p, a, 1.23965188)
+    p = fma(p, a, 1.00000001)
+    q = fma(a, 0.0583595038, 0.40740265)
+    q = fma(q, a, 1.32779399)
+    q = fma(q, a, 2.4049316)
+    q = fma(q, a, 2.36803164)
+    q = fma(q, a, 1.0)
+    return p / q
 
 
 def erfc(x: Value) -> Value:
@@ -154,13 +150,7 @@ def erfc(x: Value) -> Value:
     size = magnitude(x)
     a = where(size > 10.2, 10.2, size)
     tail = gaussian(a) * scaled_erfc(a)
-    far = where(x < 0.0, 2.0 - tail, tail)
-    s = a * a
-    p = fma(s, 0.00471908257, -0.0267577327)
-    p = fma(p, s, 0.112828314)
-    p = fma(p, s, -0.37612609)
-    p = fma(p, s, 1.12837917)
-    return where(size < 0.5, fma(-x, p, 1.0), far)
+    return where(x < 0.0, 2.0 - tail, tail)
 
 
 def normal_cdf(x: Value) -> Value:
@@ -169,15 +159,9 @@ def normal_cdf(x: Value) -> Value:
     bounded = where(size > 14.4, 14.4, size)
     high = bounded * bounded
     low = fma(bounded, bounded, -high)
-    whole = exp(-0.5 * high)
+    whole = exp_negative(-0.5 * high)
     tail = 0.5 * fma(-0.5 * low, whole, whole) * scaled_erfc(bounded * 0.707106781)
-    far = where(x > 0.0, 1.0 - tail, tail)
-    s = high
-    p = fma(s, 0.000104277978, -0.00118253589)
-    p = fma(p, s, 0.00997270827)
-    p = fma(p, s, -0.0664903272)
-    p = fma(p, s, 0.39894228)
-    return where(high < 0.5, fma(x, p, 0.5), far)
+    return where(x > 0.0, 1.0 - tail, tail)
 
 
 def bessel_i0e(x: Value) -> Value:
@@ -202,7 +186,7 @@ def bessel_i0e(x: Value) -> Value:
     far = fma(far, u, 0.000436305221)
     far = fma(far, u, 0.0062336499)
     far = fma(far, u, 0.398942278)
-    return where(size > 8.0, far / root(large), near * exp(-a))
+    return where(size > 8.0, far / root(large), near * exp_negative(-a))
 
 
 def bessel_i1e(x: Value) -> Value:
@@ -227,7 +211,7 @@ def bessel_i1e(x: Value) -> Value:
     far = fma(far, u, -0.00072823741)
     far = fma(far, u, -0.0187006194)
     far = fma(far, u, 0.398942283)
-    return with_sign(where(size > 8.0, far / root(large), near * a * exp(-a)), x)
+    return with_sign(where(size > 8.0, far / root(large), near * a * exp_negative(-a)), x)
 
 
 def bessel_i0e_slope(x: Value) -> Value:

@@ -14,10 +14,9 @@ from torch import Tensor
 
 from .binding import Binding, decode
 
+
 @torch.library.custom_op("actsearch::activation", mutates_args=())
-def activation(
-    program: Tensor, inputs: list[Tensor], parameters: list[Tensor], dim: int
-) -> Tensor:
+def activation(program: Tensor, inputs: list[Tensor], parameters: list[Tensor], dim: int) -> Tensor:
     """Value of an expression.
 
     Args:
@@ -130,9 +129,7 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
 
 def _first_gradients(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     program, *tensors = ctx.saved_tensors
-    found = activation_backward(
-        program, grad, tensors[: ctx.count], tensors[ctx.count :], ctx.dim
-    )
+    found = activation_backward(program, grad, tensors[: ctx.count], tensors[ctx.count :], ctx.dim)
     return None, found[: ctx.count], found[ctx.count :], None
 
 
@@ -217,9 +214,7 @@ def _(
     return found, [0] * len(found)
 
 
-def _batch_first(
-    size: int, tensors: Sequence[Tensor], dims: Sequence[int | None]
-) -> list[Tensor]:
+def _batch_first(size: int, tensors: Sequence[Tensor], dims: Sequence[int | None]) -> list[Tensor]:
     return [
         tensor.expand(size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
         for tensor, dim in zip(tensors, dims, strict=True)

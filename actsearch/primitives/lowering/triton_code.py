@@ -209,6 +209,7 @@ def _loads(tensors: Sequence[str]) -> list[str]:
 
 def _before(code: Code, layout: Layout) -> list[str]:
     lines = layout.program.splitlines()
+    lines += [layout.channel] if code.channel_wise else []
     for p in code.trained:
         pointer = p.pointer.format(channels=layout.channels)
         if p.scope is Scope.TENSOR:

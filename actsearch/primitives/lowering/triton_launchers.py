@@ -58,10 +58,7 @@ def forward_launcher(code: Code) -> str:
         about=_about(code),
         unpacked=_unpacked(code),
         first=code.given[0],
-        launch=[
-            *_launch_sizes(code),
-            *_launch(code, "forward_kernel", [*code.arguments, "y"], margin=8),
-        ],
+        launch=[*_launch_sizes(code), *_launch(code, "forward_kernel", pointers, margin=8)],
     )
 
 

@@ -13,6 +13,7 @@ from ..format import infix
 from . import triton_templates as templates
 from .triton_code import (
     Code,
+    Trained,
     backward_lines,
     device_functions,
     forward_lines,
@@ -121,21 +122,24 @@ def population_source(exprs: Sequence[Expr]) -> str:
 def _code(expr: Expr, functions: str, given: Sequence[str], number: int) -> Code:
     names = free_names(functions, (f"value_{number}", f"gradients_{number}"))
     local = local_inputs(given, names)
-    pointers = {
-        Scope.TENSOR: "scalars_pointer + {place}",
-        Scope.CHANNEL: "by_channel_pointer + {place} * ({{channels}})",
-    }
+    trained = [replace(p, pointer=_packed(p)) for p in local_parameters(expr, names)]
     return Code(
         expr=expr,
         given=tuple(local.values()),
         read=tuple(local[name] for name in inputs(expr)),
-        trained=tuple(
-            replace(p, pointer=pointers[p.scope].format(place=p.place))
-            for p in local_parameters(expr, names)
-        ),
+        trained=tuple(trained),
         names=names,
         programs="programs",
     )
+
+
+def _packed(parameter: Trained) -> str:
+    """The pointer to a parameter among those of its slice."""
+    scalar = parameter.scope is Scope.TENSOR
+    start = "scalars_pointer" if scalar else "by_channel_pointer"
+    if not parameter.place:
+        return start
+    return f"{start} + {parameter.place}" + ("" if scalar else " * ({channels})")
 
 
 def _pointers(code: Code, direction: str) -> list[str]:

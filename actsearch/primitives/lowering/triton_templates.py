@@ -30,6 +30,7 @@ class Layout:
         program: what is the same for all elements of a program.
         loop: the head of the loop over them, if there is one.
         channels: how many there are.
+        channel: gives `channel`, that of each element.
         channel_load: reads a parameter of one value for each channel.
         channel_sums: how many sums are kept for one of them.
         channel_store: writes those of this program.
@@ -43,6 +44,7 @@ class Layout:
     program: str = ""
     loop: str = ""
     channels: str = ""
+    channel: str = ""
     channel_load: str = ""
     channel_sums: str = ""
     channel_store: str = ""
@@ -74,7 +76,8 @@ index = row * inner + column
 inside = column < inner
 """,
     channels="channels",
-    channel_load="{name} = tl.full((BLOCK,), tl.load({pointer} + row % channels), tl.float32)\n",
+    channel="channel = row % channels",
+    channel_load="{name} = tl.full((BLOCK,), tl.load({pointer} + channel), tl.float32)\n",
     channel_sums="{programs}",
     channel_store="""\
 tl.store(channel_sums_pointer + {skipped}program, {name}_sum)
@@ -101,10 +104,8 @@ index = row[:, None] * columns + column[None, :]
 inside = (row < outer)[:, None] & (column < columns)[None, :]
 """,
     channels="columns // inner",
-    channel_load="""\
-{name} = tl.load({pointer} + column // inner, mask=column < columns, other=0.0)
-{name} = {name}.to(tl.float32)[None, :]
-""",
+    channel="channel = tl.minimum(column, columns - 1) // inner",
+    channel_load="{name} = tl.load({pointer} + channel).to(tl.float32)[None, :]\n",
     channel_sums="{programs} // blocks * columns",
     channel_store="""\
 place = {skipped}part * columns + column
@@ -164,7 +165,18 @@ TAKEN = frozenset(
             for kind in ("rows", "columns")
         ),
         *("numel", "outer", "channels", "inner", "columns", "each", "WIDE", "ROWS", "COLUMNS"),
-        *("program", "programs", "blocks", "row", "column", "part", "step", "index", "inside"),
+        *(
+            "program",
+            "programs",
+            "blocks",
+            "row",
+            "column",
+            "channel",
+            "part",
+            "step",
+            "index",
+            "inside",
+        ),
         *("place", "y", "grad", "inputs", "parameters", "scalar_sums", "channel_sums"),
         *("by_rows", "sizes", "shape", "kernel", "kind", "which", "network"),
         *("sums", "pairs", "trained", "total", "p"),

@@ -79,7 +79,7 @@ def folded(
     Args:
         margin: by how much the lines will be indented.
     """
-    left, right = brackets
+    left, right = brackets[0], brackets[1]
     line = f"{head}{left}{', '.join(items)}{right}{tail}"
     if len(line) <= WIDTH - margin:
         return [line]

@@ -1,4 +1,4 @@
-"""The operation as a citizen of torch: checks, compilation, export, transforms, stacks, processes."""
+"""The operation as a citizen of torch: compilation, export, transforms, stacks, processes."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_transforms_agree_with_loops():
 
 
 def test_vmap_moves_any_axis_and_broadcasts_parameters():
-    program, _, x, beta, a = (t.detach() for t in arguments(torch.float64))
+    program, _, x, _, a = (t.detach() for t in arguments(torch.float64))
     betas = torch.randn(3, 4, dtype=torch.float64)
 
     def call(x, beta):
