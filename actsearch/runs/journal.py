@@ -44,13 +44,19 @@ class Entry:
         result: what came of it.
         label: what people call it: a known activation's name, or `#17` for the 17th candidate.
         details: JSON-ready facts of the proposal, such as its decisions and the counts of what
-            was rejected before it.
+            was rejected before it; in a run that weighs cost also its `penalty`, in score points.
     """
 
     job: Job
     result: Result
     label: str
     details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def standing(self) -> tuple[int, float] | None:
+        """The result's standing, less the penalty for cost if the run weighs cost."""
+        standing = self.result.standing
+        return standing and (standing[0], standing[1] - self.details.get("penalty", 0.0))
 
 
 class _NoLock:

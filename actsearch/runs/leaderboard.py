@@ -12,11 +12,12 @@ from .journal import BASELINES, SEARCH, Entry, Journal
 
 
 def ranked(entries: Iterable[Entry]) -> list[Entry]:
-    """Best first: by rungs reached, then by score, then in the order of proposal.
+    """Best first: by rungs reached, then by score (less the penalty for cost, where the run weighs
+    cost), then in the order of proposal.
 
     Results that diverged or failed do not rank and are left out.
     """
-    standing = [(entry.result.standing, entry) for entry in entries]
+    standing = [(entry.standing, entry) for entry in entries]
     return [
         entry
         for place, entry in sorted(
@@ -59,7 +60,7 @@ def standings(board: Mapping[str, Any]) -> list[dict[str, Any]]:
         for kind in ("candidates", "baselines")
         for row in board[kind]
     ]
-    return sorted(rows, key=lambda row: (-len(row["rungs"]), -row["score"]))
+    return sorted(rows, key=lambda row: (-len(row["rungs"]), -row.get("objective", row["score"])))
 
 
 def final_order(journal: Journal) -> list[Entry]:
@@ -79,7 +80,7 @@ def _number(entry: Entry) -> int:
 
 
 def _row(rank: int, entry: Entry) -> dict[str, Any]:
-    return {
+    row = {
         "rank": rank,
         "label": entry.label,
         "formula": infix(parse(entry.job.formula)),
@@ -89,3 +90,6 @@ def _row(rank: int, entry: Entry) -> dict[str, Any]:
         "complete": entry.result.status is Status.COMPLETE,
         "known": entry.details.get("known"),
     }
+    if "penalty" in entry.details and entry.standing is not None:
+        row["objective"] = entry.standing[1]
+    return row

@@ -44,6 +44,7 @@ def report_html(run: Run) -> str:
     journal = run.journal
     config = journal.attribute("config") or {}
     board = leaderboard(journal, _LISTED)
+    rows = standings(board)
     status = run_status(run)
     searched = sorted(journal.entries(SEARCH), key=lambda entry: entry.details["index"])
     finals = _finals(board["finals"]) if board["finals"] else None
@@ -60,7 +61,8 @@ def report_html(run: Run) -> str:
         headline=_headline(board, status, config),
         board=board,
         finals=finals,
-        rows=standings(board),
+        rows=rows,
+        weighed=any("objective" in row for row in rows),
         finalists={arm["label"] for arm in finals["arms"]} if finals else set(),
         shapes=_shapes(final_order(journal)),
         progress=_progress(searched, board),

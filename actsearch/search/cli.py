@@ -73,10 +73,15 @@ def launch(
     address: Address = None,
     job_timeout: JobTimeout = 600.0,
     in_process: InProcess = False,
+    cost_weight: Annotated[
+        float | None,
+        typer.Option(help="Score points for each doubling of the cost over relu's. [default: 0]"),
+    ] = None,
 ) -> None:
     """Search, then retrain the best against known activations, and print the leaderboard."""
     from ..runs.run import Run
     from .config import load_config, read_config, resolve, without_task_defaults
+    from .cost import with_costs
     from .execution import carry_on
     from .pools import PoolOptions
 
@@ -93,6 +98,7 @@ def launch(
         (None, "budget", budget),
         ("space", "name", space),
         ("strategy", "name", strategy),
+        ("strategy", "cost_weight", cost_weight),
         ("task", "name", task),
         ("task", "data", str(data) if data else None),
     ):
@@ -100,6 +106,11 @@ def launch(
             into = table if section is None else _section(table, section)
             into[key] = value
     settings, loaded = resolve(load_config(table))
+    given = bool(settings.costs)
+    settings = with_costs(settings, options.device)
+    if settings.strategy.cost_weight:
+        known = "taken from the table [costs]" if given else "measured on this machine"
+        _err.print(f"note: the costs of operators are {known}")
     path = out or _free_directory(settings.task.name)
     with Run.create(path, settings.to_dict()) as run:
         carry_on(run, settings, loaded, options, _out, _err)
@@ -169,15 +180,25 @@ def status(run_path: RunPath, as_json: AsJson = False) -> None:
 def top(
     run_path: RunPath,
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="Candidates to list.")] = 10,
+    cost: Annotated[
+        bool, typer.Option("--cost", help="Also measure what each costs on this machine.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """The leaderboard. It holds no times, so equal runs print equal bytes."""
+    """The leaderboard. Without --cost it holds no times, so equal runs print equal bytes."""
     from ..runs.leaderboard import leaderboard
     from ..runs.run import Run
     from .terminal import leaderboard_table
 
     with Run.open(run_path) as run:
         board = leaderboard(run.journal, count)
+        trained_on = run.journal.attribute("device")
+    if cost:
+        from .cost import add_costs, device_here
+
+        listed = len(board["candidates"]) + len(board["baselines"])
+        _err.print(f"measuring {listed} functions, about a second each")
+        board = add_costs(board, device_here(trained_on))
     if as_json:
         _print_json(board)
     else:
@@ -215,6 +236,27 @@ def evaluate(
     for row in result["points"]:
         table.add_row(*(f"{row[column]:.10g}" for column in result["columns"]))
     _out.print(table)
+
+
+@app.command(context_settings=_FORMULA)
+def cost(
+    formulas: Annotated[
+        list[str], typer.Argument(metavar="EXPR...", help="Formulas, or known activations' names.")
+    ],
+    dtype: Annotated[str, typer.Option(help="float64, float32, bfloat16 or float16.")] = "float32",
+    elements: Annotated[int, typer.Option(help="Of each tensor.")] = 1_000_000,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    as_json: AsJson = False,
+) -> None:
+    """What functions cost on this machine: time, bytes moved, memory kept for backward."""
+    from .cost import cost_report
+    from .terminal import cost_table
+
+    report = cost_report(formulas, dtype, elements, device)
+    if as_json:
+        _print_json(report)
+    else:
+        _out.print(cost_table(report))
 
 
 @app.command(context_settings=_FORMULA)

@@ -45,6 +45,8 @@ class StrategySettings:
         population_size, tournament_size: of aging evolution; believed to be PANGAEA's values
             (arXiv:2006.03179), not checked against its text.
         crossover, fresh: shares of children from two parents and of random newcomers.
+        cost_weight: score points that a candidate must bring for each doubling of its cost over
+            relu's, by the table `costs`; 0 leaves cost out.
     """
 
     name: str = "evolution"
@@ -54,6 +56,7 @@ class StrategySettings:
     tournament_size: int = 16
     crossover: float = 0.2
     fresh: float = 0.1
+    cost_weight: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,11 @@ class FinalsSettings:
 
 @dataclass(frozen=True)
 class Config:
-    """A run: its results are a function of these settings and nothing else."""
+    """A run: its results are a function of these settings and nothing else.
+
+    `costs` holds nanoseconds per element by operator, as of `evaluators.cost_model`; launch
+    measures it if `cost_weight` asks for it, and resume reads it.
+    """
 
     seed: int = 0
     budget: int = 500
@@ -120,11 +127,13 @@ class Config:
     training: TrainingSettings = field(default_factory=TrainingSettings)
     screens: StaticLimits = field(default_factory=StaticLimits)
     finals: FinalsSettings = field(default_factory=FinalsSettings)
+    costs: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """TOML-ready form."""
-        return _plain(asdict(self))
+        """TOML-ready form; without `costs` if there are none."""
+        table = _plain(asdict(self))
+        return table if self.costs else {k: v for k, v in table.items() if k != "costs"}
 
     def make_space(self) -> Space:
         """The space of the configuration."""
@@ -257,6 +266,16 @@ def _check(config: Config) -> None:
         ),
         ("strategy.crossover", strategy.crossover, 0 <= strategy.crossover <= 1, "0 to 1"),
         ("strategy.fresh", strategy.fresh, 0 <= strategy.fresh <= 1, "0 to 1"),
+        (
+            "strategy.cost_weight",
+            strategy.cost_weight,
+            0 <= strategy.cost_weight < float("inf"),
+            "at least 0",
+        ),
+        *(
+            (f"costs.{name}", cost, 0 < cost < float("inf"), "above 0, in nanoseconds")
+            for name, cost in config.costs.items()
+        ),
         (
             "training.learning_rate",
             training.learning_rate,

@@ -10,13 +10,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 
 from ..errors import RunError, TaskError
+from ..evaluators.cost_model import CostModel
 from ..evaluators.pool import Pool
 from ..evaluators.result import Job, Result, Status
-from ..primitives import baselines, known_activations
+from ..primitives import Expr, baselines, known_activations
 from ..runs.journal import BASELINES, FINALS, SEARCH, Entry
 from ..runs.leaderboard import ranked
 from ..runs.run import Run
@@ -70,6 +72,7 @@ class Engine:
     ) -> None:
         self.config, self.run, self.pool, self.show = config, run, pool, show
         self.progress = Progress()
+        self.cost_model = CostModel(config.costs)
         searched = run.journal.entries(SEARCH)
         settled = [*searched, *(run.journal.entries(BASELINES) if searched else ())]
         # What failed outside the search may have failed for want of time or memory: it is tried
@@ -83,6 +86,7 @@ class Engine:
             )
         }
         self.waiting: dict[str, tuple[str, Entry]] = {}
+        self.best_objective = float("-inf")
 
     def search(self) -> None:
         """Train the baselines, then candidates up to the budget or until none is new.
@@ -110,7 +114,8 @@ class Engine:
         for index in range(config.budget):
             while observed <= index - config.strategy.lookback:
                 entry = self._result_of(entries[observed].job)
-                strategy.observe(Observation(entry.details["decisions"], entry.result))
+                decisions = entry.details["decisions"]
+                strategy.observe(Observation(decisions, entry.result, entry.standing))
                 for scores, score in zip(at_rung, entry.result.scores, strict=False):
                     scores.append(score)
                 observed += 1
@@ -158,7 +163,8 @@ class Engine:
         jobs = [Job(f"{BASELINES}/{b.name}", b.expr.text, seed, rate, rungs) for b in baselines()]
         self._start_stage("baselines", len(jobs))
         for index, (job, baseline) in enumerate(zip(jobs, baselines(), strict=True)):
-            self._submit(BASELINES, job, baseline.name, {"index": index})
+            details = {"index": index, **self._penalty(baseline.expr)}
+            self._submit(BASELINES, job, baseline.name, details)
         results = [self._result_of(job).result for job in jobs]
         if all(result.standing is None for result in results):
             raise TaskError(
@@ -191,11 +197,17 @@ class Engine:
             "known": candidate.known,
             "proposed": proposer.proposed,
             "rejected": dict(sorted(proposer.rejected.items())),
+            **self._penalty(candidate.proposal.expr),
         }
         return self._submit(SEARCH, job, f"#{index}", details)
 
+    def _penalty(self, expr: Expr) -> dict[str, Any]:
+        """What the cost of an expression takes off its score; empty where cost is not weighed."""
+        weight = self.config.strategy.cost_weight
+        return {"penalty": self.cost_model.penalty(expr, weight)} if weight else {}
+
     def _submit(
-        self, study: str, job: Job, label: str, details: dict[str, object] | None = None
+        self, study: str, job: Job, label: str, details: dict[str, Any] | None = None
     ) -> Entry:
         """Hand a job to the pool, unless the journal has its result."""
         entry = Entry(job, Result(job.key, Status.FAILED), label, details or {})
@@ -234,9 +246,10 @@ class Engine:
         progress.trained += 1
         progress.stopped += result.status is Status.STOPPED
         progress.failed += result.standing is None
-        if result.status is Status.COMPLETE and result.score is not None:
-            if progress.best_score is None or result.score > progress.best_score:
+        if result.status is Status.COMPLETE and entry.standing is not None:
+            if progress.best_score is None or entry.standing[1] > self.best_objective:
                 progress.best_score, progress.best_formula = result.score, entry.job.formula
+                self.best_objective = entry.standing[1]
 
     def _result_of(self, job: Job) -> Entry:
         while job.key not in self.recorded:

@@ -29,11 +29,10 @@ def evaluate_at(formula: str, points: str, dtype: str) -> dict[str, Any]:
         ParseError, ConfigError: one of the three cannot be read.
     """
     expr = read_formula(formula)
-    if dtype not in DTYPES:
-        raise ConfigError(f"unknown dtype '{dtype}'; there are {', '.join(DTYPES)}")
+    wanted = dtype_named(dtype)
     names = inputs(expr) or ("x",)
     rows = [_numbers(part, names) for part in points.split(",")]
-    columns = torch.tensor(rows, dtype=torch.float64).to(DTYPES[dtype])
+    columns = torch.tensor(rows, dtype=torch.float64).to(wanted)
     bindings = {name: columns[:, i] for i, name in enumerate(names)}
     value, slopes = value_and_slopes(expr, bindings)
     shown = dict(bindings)
@@ -50,6 +49,17 @@ def evaluate_at(formula: str, points: str, dtype: str) -> dict[str, Any]:
             {name: float(column[row]) for name, column in shown.items()} for row in range(len(rows))
         ],
     }
+
+
+def dtype_named(name: str) -> torch.dtype:
+    """One of `DTYPES`.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if name not in DTYPES:
+        raise ConfigError(f"unknown dtype '{name}'; there are {', '.join(DTYPES)}")
+    return DTYPES[name]
 
 
 def _numbers(text: str, names: tuple[str, ...]) -> list[float]:

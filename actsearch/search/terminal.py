@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -94,21 +95,80 @@ def shortened(text: str, width: int = _FORMULA_WIDTH) -> str:
 
 
 def leaderboard_table(board: Mapping[str, Any]) -> Group:
-    """Candidates and baselines in one ranking by search score, then the finals."""
-    table = Table(title="By search score (one seed, validation split)", title_justify="left")
+    """Candidates and baselines in one ranking by search score, then the finals.
+
+    Rows that have them also show the score less the penalty for cost, and the measured cost.
+    """
+    rows = standings(board)
+    weighed = any("objective" in row for row in rows)
+    measured = "measured_on" in board
+    by = "search score less cost" if weighed else "search score"
+    table = Table(title=f"By {by} (one seed, validation split)", title_justify="left")
     table.add_column("", justify="right")
+    if weighed:
+        table.add_column("less cost", justify="right")
     table.add_column("score", justify="right")
+    if measured:
+        table.add_column("ns", justify="right")
+        table.add_column("x relu", justify="right")
     table.add_column("name")
     table.add_column("formula", overflow="fold")
-    for row in standings(board):
-        score = f"{row['score']:.4f}" + ("" if row["complete"] else " at a rung")
-        name = row["label"] + (f" = {row['known']}" if row["known"] else "")
-        rank = "" if row["baseline"] else str(row["rank"])
-        table.add_row(rank, score, name, row["formula"], style="dim" if row["baseline"] else "")
+    for row in rows:
+        cells = ["" if row["baseline"] else str(row["rank"])]
+        if weighed:
+            cells.append(f"{row['objective']:.4f}")
+        cells.append(f"{row['score']:.4f}" + ("" if row["complete"] else " at a rung"))
+        if measured:
+            cells += [f"{row['cost']['ns']:.2f}", f"{row['cost']['of_relu']:.1f}"]
+        cells.append(row["label"] + (f" = {row['known']}" if row["known"] else ""))
+        table.add_row(*cells, row["formula"], style="dim" if row["baseline"] else "")
     parts: list[Any] = [table]
+    if measured:
+        parts.append(
+            Text(
+                "ns: nanoseconds per element, forward and backward, measured now on "
+                f"{_machine_text(board['measured_on'])}"
+            )
+        )
     if board["finals"]:
         parts += [Text(), finals_table(board["finals"])]
     return Group(*parts)
+
+
+def cost_table(report: Mapping[str, Any]) -> Group:
+    """Times, bytes and memory of each function beside a plain copy."""
+    title = (
+        f"Cost per element; {report['dtype']}, {report['elements']:,} elements, "
+        f"{_machine_text(report)}"
+    )
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    table.add_column(
+        "function,\nwhat runs it", overflow="fold", min_width=24, max_width=_FORMULA_WIDTH
+    )
+    table.add_column("pass")
+    for column in ("ns", "bytes\nmoved", "share", "bytes\nkept", "eager\nkeeps"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in report["rows"]:
+        style = "" if row["formula"] else "dim"
+        for line, name in ((row["name"], "forward"), (f"  {row['backend']}", "backward")):
+            if row[f"{name}_ns"] is None:
+                continue
+            figures = [f"{row[f'{name}_ns']:.3f}", f"{row[f'{name}_bytes']}"]
+            figures.append(f"{row[f'{name}_share']:.2f}")
+            if name == "forward" and row["saved_bytes"] is not None:
+                figures += [f"{row['saved_bytes']:g}", f"{row['eager_saved_bytes']:g}"]
+            table.add_row(line, name, *figures, style=style)
+    legend = (
+        "share: of a copy's bytes per second; kept: for the backward pass, and what torch keeps "
+        "when it runs the operators one by one"
+    )
+    return Group(table, Text(legend, style="dim"))
+
+
+def _machine_text(facts: Mapping[str, Any]) -> str:
+    if facts["device_name"]:
+        return str(facts["device_name"])
+    return f"the CPU, {facts['threads']} thread{'s' if facts['threads'] > 1 else ''}"
 
 
 def finals_table(finals: Mapping[str, Any]) -> Group:

@@ -12,58 +12,18 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from command_line import SETTINGS, TASK, assert_one_clear_line, search
 from typer.testing import CliRunner
 
-from actsearch.search.cli import app, main
+from actsearch.search.cli import app
 
-TASK = Path(__file__).parents[1] / "tiny_task.py"
 CLI = [sys.executable, "-m", "actsearch.search.cli"]
-SETTINGS = """
-budget = 20
-[strategy]
-population_size = 8
-tournament_size = 3
-lookback = 4
-[finals]
-contenders = 2
-finalists = 1
-seeds = 2
-learning_rate_factors = [1.0]
-"""
-
-
-def search(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of a command, run in this process."""
-    before = sys.argv
-    sys.argv = ["search", *map(str, arguments)]
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        main()
-        code = 0
-    except SystemExit as end:
-        code = int(end.code or 0)
-    finally:
-        sys.argv = before
-        signal.signal(signal.SIGTERM, handler)
-    out, err = capsys.readouterr()
-    return code, out, err
 
 
 def launch_command(folder: Path, run: Path) -> list[str]:
     """Launch with the settings of that folder, in a process of its own."""
     pool = ("--in-process", "--task", f"{TASK}:Tiny")
     return [*CLI, "launch", *pool, "--config", f"{folder}/settings.toml", "--out", str(run)]
-
-
-def assert_one_clear_line(result: tuple[int, str, str], *words: str) -> None:
-    code, out, err = result
-    assert code == 2, (out, err)
-    assert out == ""
-    assert len(err.strip().splitlines()) == 1, err
-    assert err.startswith("error: ")
-    assert "Traceback" not in err
-    for word in words:
-        assert word in err
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +45,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_command_has_help() -> None:
     commands = [command.name or command.callback.__name__ for command in app.registered_commands]
-    assert set(commands) == {"launch", "resume", "status", "top", "eval", "export", "report"}
+    assert set(commands) == {
+        *("launch", "resume", "status", "top", "eval", "cost", "export", "report"),
+    }
     for command in commands:
         shown = CliRunner().invoke(app, [command, "--help"])
         assert shown.exit_code == 0
@@ -131,6 +93,7 @@ def test_a_bad_formula_is_one_line_with_its_column(
         (["--task", "fashion-mnist", "--data", "/no/such/folder"], ["/no/such/folder"]),
         (["--config", "missing.toml"], ["no configuration file missing.toml"]),
         (["--workers", "0"], ["--workers"]),
+        (["--cost-weight", "-1"], ["strategy.cost_weight=-1.0 must be at least 0"]),
         (["--colour", "red"], ["--colour"]),
     ],
 )
@@ -166,6 +129,8 @@ def test_a_bad_option_is_one_line_and_leaves_nothing_behind(
         ("[screens]\nlargest = nan", ["screens.largest=nan must be above 0"]),
         ("[screens]\nhighest_chi = nan", ["screens.lowest_chi"]),
         ("[training]\nkeep = nan", ["training.keep=nan"]),
+        ("[strategy]\ncost_weight = inf", ["strategy.cost_weight=inf must be at least 0"]),
+        ("[costs]\nexp = 0", ["costs.exp=0.0 must be above 0"]),
     ],
 )
 def test_a_bad_configuration_names_the_setting(
@@ -292,6 +257,77 @@ def test_eval_prints_value_and_slope(capsys: pytest.CaptureFixture[str]) -> None
     assert "df/du" in text
     assert_one_clear_line(search("eval", "relu", "--at", "one", capsys=capsys), "'one'")
     assert_one_clear_line(search("eval", "relu", "--dtype", "int8", capsys=capsys), "int8")
+
+
+def test_cost_prints_a_row_for_each_function_beside_the_references(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actsearch.evaluators.cost._SECONDS", 0.0005)
+    options = ("--dtype", "bfloat16", "--elements", 1000)
+    code, text, _ = search("cost", "-x*tanh(x)", "swiglu", *options, "--json", capsys=capsys)
+    assert code == 0
+    report = json.loads(text)
+    rows = {row["name"]: row for row in report["rows"]}
+    names = ["a plain copy", "torch relu", "torch gelu", "-x*tanh(x)", "swiglu"]
+    assert [row["name"] for row in report["rows"]] == names
+    # 1000 elements are rounded up to whole rows of 64 channels.
+    assert report["elements"] == rows["swiglu"]["elements"] == 1024
+    assert [rows[name]["forward_bytes"] for name in names] == [4, 4, 4, 4, 6]
+    assert [rows[name]["backward_bytes"] for name in names] == [None, 6, 6, 6, 10]
+    assert rows["-x*tanh(x)"]["canonical"] == "mul(neg(x), tanh(x))"
+    code, text, _ = search("cost", "mish", *options, capsys=capsys)
+    assert code == 0
+    assert "bfloat16, 1,024 elements" in text
+    assert [line.split()[0] for line in text.splitlines() if " forward " in line] == [
+        *("a", "torch", "torch", "mish"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["relu", "--dtype", "int8"], ["unknown dtype 'int8'", "bfloat16"]),
+        (["relu", "--elements", "0"], ["elements=0 must be 1 to"]),
+        (["relu", "--elements", "9" * 30], ["must be 1 to"]),
+        (["relu", "--elements", "9999999999"], ["GiB are free", "fewer elements"]),
+        (["relu", "--device", "tpu"], ["unknown device 'tpu'"]),
+        (["relu", "--device", "cuda:99"], ["no device 'cuda:99'"]),
+        (["relu", "1 + 2"], ["reads no input"]),
+        (["sofplus(x)"], ["did you mean 'softplus'?"]),
+        ([], ["EXPR"]),
+    ],
+)
+def test_a_cost_that_cannot_be_measured_is_one_line(
+    arguments: list[str],
+    words: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("actsearch.evaluators.cost._SECONDS", 0.0005)
+    assert_one_clear_line(search("cost", *arguments, capsys=capsys), *words)
+
+
+def test_top_measures_costs_only_when_asked(
+    finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actsearch.evaluators.cost._SECONDS", 0.0005)
+    _, plain, _ = search("top", finished, "-n", 1, "--json", capsys=capsys)
+    code, text, err = search("top", finished, "-n", 1, "--cost", "--json", capsys=capsys)
+    assert code == 0
+    assert "measuring 12 functions" in err
+    board = json.loads(text)
+    assert board["measured_on"]["device"] == "cpu"
+    rows = [*board["candidates"], *board["baselines"]]
+    costs = [row.pop("cost") for row in rows]
+    relu = costs[0]["ns"] / costs[0]["of_relu"]
+    for cost in costs:
+        assert cost["ns"] > 0
+        assert cost["of_relu"] == pytest.approx(cost["ns"] / relu)
+    del board["measured_on"]
+    assert board == json.loads(plain)
+    _, text, _ = search("top", finished, "-n", 1, "--cost", capsys=capsys)
+    assert "x relu" in text
+    assert "nanoseconds per element" in text
 
 
 def test_a_formula_may_begin_with_a_minus_sign(capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,7 +31,7 @@ class AgingEvolution:
     """Random until the population is full, then tournament, mutation or crossover, and aging.
 
     Candidates that diverged or failed never enter the population. Results compare by the rung
-    reached, then by the score there.
+    reached, then by the score there, less what a run that weighs cost takes off.
     """
 
     def __init__(self, space: Space, settings: EvolutionSettings) -> None:
@@ -50,9 +50,8 @@ class AgingEvolution:
         return mutate(self.space, self._winner(rng), rng)
 
     def observe(self, observation: Observation) -> None:
-        standing = observation.result.standing
-        if standing is not None:
-            self.population.append((standing, observation.decisions))
+        if observation.standing is not None:
+            self.population.append((observation.standing, observation.decisions))
 
     def _winner(self, rng: np.random.Generator) -> Decisions:
         drawn = rng.choice(len(self.population), self.settings.tournament_size, replace=False)

@@ -13,10 +13,16 @@ from ...primitives.spaces import Decisions, Proposal
 
 @dataclass(frozen=True)
 class Observation:
-    """A candidate's decisions and the result of its training."""
+    """A candidate's decisions and the result of its training.
+
+    Args:
+        standing: what candidates compare by, as of `Result.standing`, with the penalty for cost
+            taken off the score if the run weighs cost; None if it never ranks.
+    """
 
     decisions: Decisions
     result: Result
+    standing: tuple[int, float] | None
 
 
 class Strategy(Protocol):
