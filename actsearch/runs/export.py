@@ -10,7 +10,7 @@ import inspect
 import keyword
 import re
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -33,6 +33,10 @@ from actsearch.primitives.lowering.program import (
 from actsearch.primitives.symbolic import latex
 
 _WIDTH = 100
+_NOTES = (
+    "Needs torch alone. Half precision is computed in float32 and rounded once. Only the",
+    "inputs are saved for the backward pass, which evaluates the derivative in closed form.",
+)
 _SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**"}
 # What the module uses by name; a local variable must not hide it.
 _TAKEN = frozenset(("torch", "nn", "Any", "Tensor", "ctx", "self", "grad", "tuple"))
@@ -54,7 +58,7 @@ def module_source(expr: Expr, *, class_name: str, provenance: Mapping[str, str])
         raise ValueError(f"class_name={class_name!r} is a name that the module uses itself")
     forward, backward = forward_program(expr), backward_program(expr)
     parts = [
-        _docstring(expr, class_name, provenance),
+        docstring(expr, class_name, provenance, _NOTES),
         "from __future__ import annotations\n\nfrom typing import Any\n\n"
         "import torch\nfrom torch import Tensor, nn",
         *_helpers(forward, backward),
@@ -95,7 +99,10 @@ def public_name(function: Callable[..., Any]) -> str:
     raise ValueError(f"'{name}' is not a public function of torch")
 
 
-def _docstring(expr: Expr, class_name: str, provenance: Mapping[str, str]) -> str:
+def docstring(
+    expr: Expr, class_name: str, provenance: Mapping[str, str], notes: Sequence[str]
+) -> str:
+    """Docstring of an exported module: formula, origin, use, and then the notes, a line each."""
     names = _inputs(expr)
     lines = [f'r"""{class_name}, an activation function found by actsearch.', "", "Formula:"]
     lines += _folded(infix(expr))
@@ -114,8 +121,7 @@ def _docstring(expr: Expr, class_name: str, provenance: Mapping[str, str]) -> st
         f"    activation = {class_name}({arguments})",
         f"    y = activation({', '.join(names)})",
         "",
-        "Needs torch alone. Half precision is computed in float32 and rounded once. Only the",
-        "inputs are saved for the backward pass, which evaluates the derivative in closed form.",
+        *notes,
         '"""',
     ]
     return "\n".join(line.rstrip() for line in lines)
@@ -286,7 +292,7 @@ class _{class_name}(torch.autograd.Function):
 
 def _module_class(expr: Expr, class_name: str) -> str:
     names, trained = _inputs(expr), parameters(expr)
-    lines = [f"class {class_name}(nn.Module):", f'    """{_about(expr)}"""']
+    lines = [f"class {class_name}(nn.Module):", f'    """{description(expr)}"""']
     if trained:
         arguments = ", channels: int, dim: int = 1" if _per_channel(expr) else ""
         lines += ["", f"    def __init__(self{arguments}) -> None:", "        super().__init__()"]
@@ -310,11 +316,12 @@ def _module_class(expr: Expr, class_name: str) -> str:
         reshaped = ".reshape(per_channel)" if parameter.scope is Scope.CHANNEL else ""
         given.append(f"self.{parameter.name}{reshaped}")
     lines += _call(f"return _{class_name}.apply", given, 8)
-    lines += ["", "    def extra_repr(self) -> str:", *_returned_text(infix(expr), 8)]
+    lines += ["", "    def extra_repr(self) -> str:", *returned_text(infix(expr), 8)]
     return "\n".join(lines)
 
 
-def _about(expr: Expr) -> str:
+def description(expr: Expr) -> str:
+    """Docstring of the exported class."""
     names = " and ".join(_inputs(expr))
     what = "tensor" if len(_inputs(expr)) == 1 else "tensors"
     text = f"A function of the {what} {names}; see the top of this file."
@@ -337,7 +344,8 @@ def _call(head: str, arguments: list[str], indent: int) -> list[str]:
     return [f"{space}{head}(", *(f"{space}    {a}," for a in arguments), f"{space})"]
 
 
-def _returned_text(text: str, indent: int) -> list[str]:
+def returned_text(text: str, indent: int) -> list[str]:
+    """Lines of a return statement for the text, folded to the width of the module."""
     space = " " * indent
     if indent + len(text) + len('return ""') <= _WIDTH:
         return [f'{space}return "{text}"']

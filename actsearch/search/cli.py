@@ -271,17 +271,23 @@ def export(
         Path | None,
         typer.Option(help="File to write. [default: RUN/exports/rank_K.py; a formula is printed]"),
     ] = None,
+    format: Annotated[
+        str,
+        typer.Option(help="torch, or triton: GPU kernels, one for each direction."),
+    ] = "torch",
 ) -> None:
-    """A function as one Python module that needs only torch."""
+    """A function as one Python module that needs only torch (and triton, if asked for)."""
     from ..runs.run import EXPORTS
-    from .exporting import source_of_formula, source_of_run
+    from .exporting import check_format, source_of_formula, source_of_run
 
+    check_format(format)
     path = Path(source)
     if source and _names_a_run(source):
-        text = source_of_run(path, rank)
-        out = out or path / EXPORTS / f"rank_{rank}.py"
+        text = source_of_run(path, rank, format)
+        name = f"rank_{rank}.py" if format == "torch" else f"rank_{rank}_{format}.py"
+        out = out or path / EXPORTS / name
     else:
-        text = source_of_formula(source)
+        text = source_of_formula(source, format)
     if out is None:
         sys.stdout.write(text)
         return

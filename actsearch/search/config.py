@@ -10,6 +10,7 @@ from pathlib import Path
 from platform import python_version
 from typing import Any, get_args, get_origin, get_type_hints
 
+import torch
 from pydantic import TypeAdapter, ValidationError
 
 from .. import __version__
@@ -18,6 +19,7 @@ from ..evaluators.result import Rung
 from ..evaluators.screens import StaticLimits
 from ..evaluators.tasks import Task, load_task, task_fingerprint
 from ..evaluators.training import full_rungs
+from ..primitives.lowering.backends import backend_for
 from ..primitives.operators import did_you_mean
 from ..primitives.spaces import Space, UnaryBinary
 from .strategies import STRATEGIES, Strategy
@@ -236,9 +238,10 @@ def reload_task(config: Config) -> Task:
 
 
 def versions() -> dict[str, str]:
-    """Versions that can influence scores."""
+    """Versions that can influence scores, and what computes activations on this machine's CPU."""
     return {
         "actsearch": __version__,
+        "activations": str(backend_for(torch.empty(0))),
         "python": python_version(),
         **{package: version(package) for package in ("torch", "numpy")},
     }

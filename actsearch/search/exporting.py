@@ -7,13 +7,29 @@ from pathlib import Path
 from .. import __version__
 from ..errors import ConfigError
 from ..primitives import infix, known_activations, parse, read_formula
+from ..primitives.operators import did_you_mean
 from ..runs.export import class_name_for, module_source
+from ..runs.export_triton import triton_module_source
 from ..runs.leaderboard import final_order
 from ..runs.run import Run
 
+FORMATS = {"torch": module_source, "triton": triton_module_source}
+"""Kinds of modules, each with the function that writes one."""
 
-def source_of_run(path: Path, rank: int) -> str:
+
+def check_format(name: str) -> None:
+    """Raises ConfigError if there is no such format."""
+    if name not in FORMATS:
+        raise ConfigError(
+            f"unknown format '{name}'{did_you_mean(name, FORMATS)}; there are {', '.join(FORMATS)}"
+        )
+
+
+def source_of_run(path: Path, rank: int, format: str = "torch") -> str:
     """Module text of a run's candidate; finalists come first, in the order of the finals.
+
+    Args:
+        format: one of `FORMATS`.
 
     Raises:
         RunError: the run cannot be read.
@@ -47,20 +63,21 @@ def source_of_run(path: Path, rank: int) -> str:
                 f"{'better' if comparison['better'] else 'not better'}"
             )
     expr = parse(entry.job.formula)
-    return module_source(expr, class_name="Discovered", provenance=facts)
+    return FORMATS[format](expr, class_name="Discovered", provenance=facts)
 
 
-def source_of_formula(text: str) -> str:
+def source_of_formula(text: str, format: str = "torch") -> str:
     """Module text of a formula or known activation.
+
+    Args:
+        format: one of `FORMATS`.
 
     Raises:
         ParseError: it cannot be read.
     """
     expr = read_formula(text)
-    name = text.strip()
+    name, class_name, provenance = text.strip(), class_name_for(), {"written as": infix(expr)}
     for known in known_activations().values():
         if name in (known.name, *known.aliases):
-            return module_source(
-                expr, class_name=class_name_for(name), provenance={"source": known.source}
-            )
-    return module_source(expr, class_name=class_name_for(), provenance={"written as": infix(expr)})
+            class_name, provenance = class_name_for(name), {"source": known.source}
+    return FORMATS[format](expr, class_name=class_name, provenance=provenance)

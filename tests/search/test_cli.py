@@ -391,6 +391,13 @@ def test_contradictory_workers_are_refused(
     assert "leave out --workers 2" in result[2]
 
 
+def test_export_as_triton_kernels():
+    code, out, _ = search("export", "gelu", "--format", "triton")
+    assert code == 0
+    assert "@triton.jit" in out and "class Gelu(nn.Module):" in out
+    assert_one_clear_line(search("export", "gelu", "--format", "tritn"), "did you mean 'triton'")
+
+
 def test_export_of_a_run_is_a_module_with_its_provenance(
     finished: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

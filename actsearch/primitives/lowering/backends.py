@@ -73,7 +73,7 @@ def forward(expr: Expr, inputs: Sequence[Tensor], parameters: Sequence[Tensor], 
 def backward(
     expr: Expr, grad: Tensor, inputs: Sequence[Tensor], parameters: Sequence[Tensor], dim: int
 ) -> list[Tensor]:
-    """Gradients by the inputs and then by the parameters, each like the tensor it belongs to.
+    """Gradients by the inputs and then by the parameters, each as `torch.empty_like` of its tensor.
 
     Args:
         grad: gradient by the value of `forward`.
@@ -84,6 +84,16 @@ def backward(
         expr, grad.to(inputs[0].dtype), inputs, parameters, dim
     )
     return [
-        found.to(tensor.dtype)
+        _as_empty_like(found, tensor)
         for found, tensor in zip(gradients, (*inputs, *parameters), strict=True)
     ]
+
+
+def _as_empty_like(found: Tensor, tensor: Tensor) -> Tensor:
+    """The same numbers with the dtype and strides of `torch.empty_like(tensor)`."""
+    if found.dtype == tensor.dtype and found.stride() == tensor.stride():
+        return found
+    wanted = torch.empty_like(tensor)
+    if found.dtype == wanted.dtype and found.stride() == wanted.stride():
+        return found
+    return wanted.copy_(found)

@@ -14,7 +14,9 @@
 
 namespace {
 
-constexpr int64_t BLOCK = 1024;              // 4 KiB a register: a dozen fit beside each other
+constexpr int64_t BLOCK = 1024;  // 4 KiB a register: a few fit into the first-level cache
+// Registers a multiple of 4 KiB apart would compete for the same few places in that cache.
+constexpr int64_t STRIDE = BLOCK + 16;
 constexpr int64_t LEAST_PER_THREAD = 16384;  // below, waking a thread costs more than it saves
 
 enum Storage : int32_t { FLOAT32 = 0, BFLOAT16 = 1, FLOAT16 = 2 };
@@ -162,12 +164,12 @@ struct Worker {
 
     Worker(const Program& p, const Layout& l)
         : program(p), layout(l), leaves(p.inputs + p.parameters + p.constants),
-          memory(new float[static_cast<size_t>((leaves + p.registers) * BLOCK + 16)]),
+          memory(new float[static_cast<size_t>((leaves + p.registers) * STRIDE + 16)]),
           slot(static_cast<size_t>(leaves + p.registers)), sums(static_cast<size_t>(p.outputs)) {
         // A vector load that crosses a cache line costs two.
         const auto address = reinterpret_cast<uintptr_t>(memory.get());
         float* aligned = memory.get() + (64 - address % 64) % 64 / sizeof(float);
-        for (size_t i = 0; i < slot.size(); i++) slot[i] = aligned + i * BLOCK;
+        for (size_t i = 0; i < slot.size(); i++) slot[i] = aligned + static_cast<int64_t>(i) * STRIDE;
     }
 
     void run(int64_t begin, int64_t end, const void* const* inputs, const float* const* parameters,

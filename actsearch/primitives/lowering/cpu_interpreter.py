@@ -258,7 +258,7 @@ def _processor() -> str:
 
 
 def _compile(source: str, compiler: Sequence[str], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Several workers may build at once: each in its own folder, then one rename.
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         text, built = Path(folder, "interpreter.cpp"), Path(folder, "interpreter.so")

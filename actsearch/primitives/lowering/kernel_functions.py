@@ -1,363 +1,380 @@
-"""Operators as float32 functions: arithmetic, exponentials and logarithms.
+"""Operators as float32 functions of kernels: one source, of which Triton and C++ text is made.
 
-Each is one source for two languages: `kernel_languages` makes Triton and C++ of it. So the files
-keep to what both can say: float32 values, assignments, arithmetic, comparisons, calls of functions
-defined above, and the intrinsics of `kernel_intrinsics`. There are no branches, whose both sides a
-vector unit computes anyhow, and no library functions, which differ between devices. Accuracy is
-stated in units in the last place; results below the normal numbers may be 0. Coefficients are
-Chebyshev fits made with mpmath.
+A function is a docstring, assignments of new names, and a return. It has + - * / & | ^ <<,
+comparisons, numbers, and calls of functions above and of `kernel_intrinsics`; there are no branches
+and no loops. Nothing depends on whether a compiler fuses x * y + z. Results below the normal
+numbers may be 0. A polynomial says what it stands for, where, and how far it is off relative to
+that; the coefficients are minimax fits, rounded to float32 one after the other.
+
+The rest of the operators is in `kernel_special_functions`.
 """
 
 from __future__ import annotations
 
 from .kernel_intrinsics import (
-    Value,
+    Float,
+    Int,
+    absolute,
     as_float,
     as_int,
-    floor,
-    fma,
-    larger,
-    magnitude,
-    root,
-    smaller,
+    copy_sign,
+    square_root,
     to_float,
-    to_int,
     where,
 )
 
 
-def add(x: Value, y: Value) -> Value:
+def add(x: Float, y: Float) -> Float:
+    """x + y."""
     return x + y
 
 
-def sub(x: Value, y: Value) -> Value:
+def sub(x: Float, y: Float) -> Float:
+    """x - y."""
     return x - y
 
 
-def mul(x: Value, y: Value) -> Value:
+def mul(x: Float, y: Float) -> Float:
+    """x y."""
     return x * y
 
 
-def div(x: Value, y: Value) -> Value:
+def div(x: Float, y: Float) -> Float:
+    """x / y."""
     return x / y
 
 
-def maximum(x: Value, y: Value) -> Value:
-    return larger(x, y)
-
-
-def minimum(x: Value, y: Value) -> Value:
-    return smaller(x, y)
-
-
-def greater(x: Value, y: Value) -> Value:
-    return where(x > y, 1.0, where(x == y, 0.5, 0.0))
-
-
-def chain(x: Value, y: Value) -> Value:
-    return where((x == 0.0) | (y == 0.0), 0.0, x * y)
-
-
-def protected_div(x: Value, y: Value) -> Value:
-    return x / (y + 1e-7)
-
-
-def analytic_quotient(x: Value, y: Value) -> Value:
-    size = magnitude(y)
-    # Beyond 1e9 the square could overflow, and the 1 beside it is nothing.
-    return where(size > 1e9, x / size, x / root(fma(size, size, 1.0)))
-
-
-def neg(x: Value) -> Value:
+def neg(x: Float) -> Float:
+    """-x."""
     return -x
 
 
-def absolute(x: Value) -> Value:
-    return magnitude(x)
-
-
-def with_sign(size: Value, x: Value) -> Value:
-    """size >= 0 with the sign bit of x."""
-    return as_float(as_int(size) | (as_int(x) & -2147483648))
-
-
-def sign(x: Value) -> Value:
+def sign(x: Float) -> Float:
+    """-1, 0 or 1; 0 for NaN."""
     return where(x > 0.0, 1.0, where(x < 0.0, -1.0, 0.0))
 
 
-def step(x: Value) -> Value:
+def step(x: Float) -> Float:
+    """0 below zero, 1 above; 1/2 at zero and for NaN."""
     return where(x > 0.0, 1.0, where(x < 0.0, 0.0, 0.5))
 
 
-def square(x: Value) -> Value:
+def greater(x: Float, y: Float) -> Float:
+    """1 where x > y, 1/2 where they are equal, else 0."""
+    return where(x > y, 1.0, where(x == y, 0.5, 0.0))
+
+
+def chain(x: Float, y: Float) -> Float:
+    """x y, but 0 wherever a factor is 0, whatever the other one is."""
+    return where((x != 0.0) & (y != 0.0), x * y, 0.0)
+
+
+def square(x: Float) -> Float:
+    """x^2."""
     return x * x
 
 
-def cube(x: Value) -> Value:
+def cube(x: Float) -> Float:
+    """x^3."""
     return x * x * x
 
 
-def sqrt(x: Value) -> Value:
-    return root(x)
-
-
-def signed_sqrt(x: Value) -> Value:
-    return with_sign(root(magnitude(x)), x)
-
-
-def reciprocal(x: Value) -> Value:
+def reciprocal(x: Float) -> Float:
+    """1 / x."""
     return 1.0 / x
 
 
-def relu(x: Value) -> Value:
+def signed_sqrt(x: Float) -> Float:
+    """sign(x) sqrt(|x|)."""
+    return copy_sign(square_root(absolute(x)), x)
+
+
+def protected_div(x: Float, y: Float) -> Float:
+    """x / (y + 1e-7)."""
+    return x / (y + 1e-7)
+
+
+def analytic_quotient(x: Float, y: Float) -> Float:
+    """x / sqrt(1 + y^2)."""
+    size = absolute(y)
+    # From 1e4 on the 1 is below the rounding; y^2 overflows at 1.8e19.
+    return x / where(size > 1e4, size, square_root(1.0 + y * y))
+
+
+def above_zero(x: Float) -> Float:
+    """max(x, 0), NaN for NaN."""
     return where(x < 0.0, 0.0, x)
 
 
-def softsign(x: Value) -> Value:
-    size = magnitude(x)
-    # inf / inf would be NaN.
-    return where(size > 1e9, with_sign(1.0 + 0.0 * size, x), x / (1.0 + size))
+def below_zero(x: Float) -> Float:
+    """min(x, 0), NaN for NaN."""
+    return where(x > 0.0, 0.0, x)
 
 
-def hard_sigmoid_keras2(x: Value) -> Value:
-    return where(x > 2.5, 1.0, where(x < -2.5, 0.0, (x + 2.5) / 5.0))
+def relu(x: Float) -> Float:
+    """max(x, 0)."""
+    return above_zero(x)
 
 
-def exp(x: Value) -> Value:
-    """Within 1 unit: 2^k times a polynomial in the rest, |r| <= log(2)/2, to 3e-10."""
-    bounded = where(x > 89.0, 89.0, where(x < -104.0, -104.0, x))
-    k = floor(fma(bounded, 1.44269504, 0.5))
-    r = fma(k, -0.693145752, bounded)
-    r = fma(k, -1.42860677e-06, r)
-    p = fma(r, 0.000198919813, 0.00139345419)
-    p = fma(p, r, 0.00833331002)
-    p = fma(p, r, 0.0416664568)
-    p = fma(p, r, 0.166666667)
-    p = fma(p, r, 0.500000001)
-    p = fma(r * r, p, r) + 1.0
-    # 2^k in two factors, for k reaches 128 and, towards subnormal results, -150.
-    half = to_int(k) >> 1
-    rest = to_int(k) - half
-    return p * as_float((half + 127) << 23) * as_float((rest + 127) << 23)
+def softsign(x: Float) -> Float:
+    """x / (1 + |x|)."""
+    return x / (1.0 + absolute(x))
 
 
-def exp_negative(x: Value) -> Value:
-    """exp(x) for x <= 0, within 1 unit; 0 where the result is below the normal numbers."""
-    bounded = where(x < -87.3365, -87.3365, x)
-    k = floor(fma(bounded, 1.44269504, 0.5))
-    r = fma(k, -0.693145752, bounded)
-    r = fma(k, -1.42860677e-06, r)
-    p = fma(r, 0.000198919813, 0.00139345419)
-    p = fma(p, r, 0.00833331002)
-    p = fma(p, r, 0.0416664568)
-    p = fma(p, r, 0.166666667)
-    p = fma(p, r, 0.500000001)
-    p = fma(r * r, p, r) + 1.0
-    value = p * as_float((to_int(k) + 127) << 23)
-    return where(x < -87.3365, 0.0, value)
+def hard_sigmoid_keras2(x: Float) -> Float:
+    """0.2 x + 0.5, clipped to [0, 1]; in this form it does not cancel at -2.5."""
+    line = (x + 2.5) * 0.2
+    return where(line > 1.0, 1.0, above_zero(line))
 
 
-def expm1(x: Value) -> Value:
-    """Within 2 units: as exp, with the 1 taken from 2^k before the rest is added."""
-    bounded = where(x > 89.0, 89.0, where(x < -20.0, -20.0, x))
-    k = floor(fma(bounded, 1.44269504, 0.5))
-    r = fma(k, -0.693145752, bounded)
-    r = fma(k, -1.42860677e-06, r)
-    p = fma(r, 0.000198919813, 0.00139345419)
-    p = fma(p, r, 0.00833331002)
-    p = fma(p, r, 0.0416664568)
-    p = fma(p, r, 0.166666667)
-    p = fma(p, r, 0.500000001)
-    p = fma(r * r, p, r)
-    # Half of 2^k, for k reaches 128.
-    half = as_float((to_int(k) + 126) << 23)
-    return where(k == 0.0, p, 2.0 * fma(half, p, half - 0.5))
+def expm1_near_zero(r: Float) -> Float:
+    """e^r - 1 for |r| <= ln(2) / 2, to 1.4e-8 of r."""
+    tail = 0.5 + r * (0.16666543 + r * (0.041666444 + r * (0.008366545 + r * 0.0013936899)))
+    return r + r * r * tail
 
 
-def gaussian(x: Value) -> Value:
-    """Within 2 units: exp(-x^2), corrected for the rounding of x^2."""
-    size = magnitude(x)
-    bounded = where(size > 20.0, 20.0, size)
-    high = bounded * bounded
-    low = fma(bounded, bounded, -high)
-    whole = exp_negative(-high)
-    return fma(-low, whole, whole)
+def shifted_exponent(x: Float) -> Float:
+    """The whole number n nearest to x / ln(2), plus 1.5 * 2^23: that rounds it, and puts it into
+    the low bits."""
+    return x * 1.442695 + 12582912.0
 
 
-def log(x: Value) -> Value:
-    """Within 1 unit: exponent and mantissa in [0.707, 1.414], polynomial to 3e-8 f^3."""
-    # 2^24 lifts subnormal numbers into the normal range.
-    small = x < 1.17549435e-38
-    lifted = where(small, x * 16777216.0, x)
-    bits = as_int(lifted)
-    exponent = (bits - 1060439283) >> 23
-    f = as_float(bits - (exponent << 23)) - 1.0
-    e = to_float(exponent) - where(small, 24.0, 0.0)
-    p = fma(f, 0.0697161147, -0.114797338)
-    p = fma(p, f, 0.116854199)
-    p = fma(p, f, -0.124256873)
-    p = fma(p, f, 0.142490576)
-    p = fma(p, f, -0.166678023)
-    p = fma(p, f, 0.200007157)
-    p = fma(p, f, -0.24999997)
-    p = fma(p, f, 0.333333312)
-    s = f * f
-    p = fma(s * f, p, e * 1.42860677e-06)
-    p = fma(s, -0.5, p)
-    finite = fma(e, 0.693145752, p + f)
-    special = where(x == 0.0, -1.0 / magnitude(x), where(x < 0.0, root(x), x))
-    return where((x > 0.0) & (x <= 3.4028235e38), finite, special)
+def remainder(x: Float, shifted: Float) -> Float:
+    """x - n ln(2) for the n of its `shifted_exponent`."""
+    n = shifted - 12582912.0
+    # ln(2) in two parts; the first has 15 bits, so that its product with n is exact.
+    return x - n * 0.69314575 - n * 1.4286068e-06
 
 
-def log1p(x: Value) -> Value:
-    """Within 2 units: as log of 1 + x, with what the sum lost added to the mantissa."""
-    whole = 1.0 + x
-    # Which part of the smaller term the sum has dropped.
-    lost = where(magnitude(x) < 1.0, x - (whole - 1.0), 1.0 - (whole - x))
-    bits = as_int(whole)
-    exponent = (bits - 1060439283) >> 23
-    least = where(exponent > 64, 64, exponent)
-    f = as_float(bits - (exponent << 23)) - 1.0
-    f = fma(lost, as_float((127 - least) << 23), f)
-    e = to_float(exponent)
-    p = fma(f, 0.0697161147, -0.114797338)
-    p = fma(p, f, 0.116854199)
-    p = fma(p, f, -0.124256873)
-    p = fma(p, f, 0.142490576)
-    p = fma(p, f, -0.166678023)
-    p = fma(p, f, 0.200007157)
-    p = fma(p, f, -0.24999997)
-    p = fma(p, f, 0.333333312)
-    s = f * f
-    p = fma(s * f, p, e * 1.42860677e-06)
-    p = fma(s, -0.5, p)
-    finite = fma(e, 0.693145752, p + f)
-    special = where(whole == 0.0, -1.0 / whole, where(whole < 0.0, root(whole), x))
-    return where((whole > 0.0) & (whole <= 3.4028235e38), finite, special)
+def power_of_two(shifted: Float) -> Float:
+    """2^n for the n of a `shifted_exponent`, from -127, where it is 0, to 128, where infinite."""
+    return as_float((as_int(shifted) << 23) + 0x3F800000)
 
 
-def log1p_unit(t: Value) -> Value:
-    """log(1 + t) for t in [0, 1], within 2 units."""
-    p = fma(t, 0.00198669659, -0.0131878266)
-    p = fma(p, t, 0.0410065737)
-    p = fma(p, t, -0.0818804092)
-    p = fma(p, t, 0.123779959)
-    p = fma(p, t, -0.16087623)
-    p = fma(p, t, 0.198858203)
-    p = fma(p, t, -0.249864965)
-    p = fma(p, t, 0.333324975)
-    p = fma(p, t, -0.499999795)
-    p = fma(p, t, 0.999999999)
-    return t * p
+def exp_of_moderate(x: Float) -> Float:
+    """e^x on [-88.3, 89]; 0 below -87.7, infinite from 88.38 on."""
+    shifted = shifted_exponent(x)
+    return (1.0 + expm1_near_zero(remainder(x, shifted))) * power_of_two(shifted)
 
 
-def protected_log(x: Value) -> Value:
-    return log(magnitude(x) + 1e-7)
+def exp_of_sum(x: Float, y: Float) -> Float:
+    """e^(x + y) for a small y, of which the sum would lose a part; 0 below the normal numbers."""
+    total = x + y
+    shifted = shifted_exponent(total)
+    fraction = 1.0 + expm1_near_zero(remainder(x, shifted) + y)
+    # n may be 128 here, so it is added to the exponent of the fraction, which is then below 1.
+    value = as_float(as_int(fraction) + (as_int(shifted) << 23))
+    normal = where(total < -87.33654, 0.0, value)
+    return where(total <= 88.72283, normal, total * float("inf"))
 
 
-def softplus(x: Value) -> Value:
-    return larger(x, 0.0) + log1p_unit(exp_negative(-magnitude(x)))
+def exp(x: Float) -> Float:
+    """e^x."""
+    return exp_of_sum(x, 0.0)
 
 
-def log_sigmoid(x: Value) -> Value:
-    return smaller(x, 0.0) - log1p_unit(exp_negative(-magnitude(x)))
+def part_of_expm1(x: Float, largest: Float, part: Float, bits: Int) -> Float:
+    """(e^x - 1) times a part of 1 that has these bits, for x up to the largest."""
+    clipped = where(x > largest, largest, where(x < -18.0, -18.0, x))
+    shifted = shifted_exponent(clipped)
+    scale = as_float((as_int(shifted) << 23) + bits)
+    return expm1_near_zero(remainder(clipped, shifted)) * scale + (scale - part)
 
 
-def sigmoid(x: Value) -> Value:
-    """Within 2 units, in the lower tail too."""
-    decay = exp_negative(-magnitude(x))
-    return where(x < 0.0, decay, 1.0) / (1.0 + decay)
+def half_of_expm1(x: Float) -> Float:
+    """(e^x - 1) / 2, for x up to 89; twice that is infinite."""
+    return part_of_expm1(x, 89.0, 0.5, 0x3F000000)
 
 
-def logaddexp(x: Value, y: Value) -> Value:
-    # Equal infinities would differ by NaN.
-    apart = where(x == y, 0.0, magnitude(x - y))
-    return larger(x, y) + log1p_unit(exp_negative(-apart))
+def expm1(x: Float) -> Float:
+    """e^x - 1."""
+    return half_of_expm1(x) * 2.0
 
 
-def tanh(x: Value) -> Value:
-    """Within 2 units."""
-    t = expm1(-2.0 * magnitude(x))
-    return with_sign(-t / (2.0 + t), x)
+def elu(x: Float) -> Float:
+    """x, or e^x - 1 below 0."""
+    return above_zero(x) + expm1(below_zero(x))
 
 
-def sech_squared(x: Value) -> Value:
-    decay = exp_negative(-magnitude(x))
-    sech = 2.0 * decay / fma(decay, decay, 1.0)
-    return sech * sech
+def selu(x: Float) -> Float:
+    """1.0507 times x, or 1.6733 (e^x - 1) below 0."""
+    return 1.050701 * above_zero(x) + 1.7580993 * expm1(below_zero(x))
 
 
-def sinh(x: Value) -> Value:
-    t = expm1(magnitude(x))
-    return with_sign(0.5 * (t + where(t > 1e10, 1.0, t / (t + 1.0))), x)
+def sinh(x: Float) -> Float:
+    """sinh(x): h + h / (2 h + 1) for h = (e^|x| - 1) / 2, with the sign of x."""
+    half = part_of_expm1(absolute(x), 89.5, 0.25, 0x3E800000) * 2.0
+    # From 1e30 on the quotient is 1/2; infinity over infinity would be NaN.
+    bounded = where(half > 1e30, 1e30, half)
+    return copy_sign(half + bounded / (2.0 * bounded + 1.0), x)
 
 
-def cosh(x: Value) -> Value:
-    e = exp(magnitude(x))
-    return 0.5 * (e + 1.0 / e)
+def cosh(x: Float) -> Float:
+    """cosh(x): h + 1 / (4 h) for h = e^|x| / 2."""
+    size = absolute(x)
+    bounded = where(size > 89.5, 89.5, size)
+    shifted = shifted_exponent(bounded)
+    fraction = 1.0 + expm1_near_zero(remainder(bounded, shifted))
+    half = fraction * as_float((as_int(shifted) << 23) + 0x3E800000) * 2.0
+    return half + 0.25 / half
 
 
-def asinh(x: Value) -> Value:
-    """Within 3 units: log1p(a + a^2 / (1 + sqrt(1 + a^2))), and log(2a) where a^2 overflows."""
-    size = magnitude(x)
-    far = size > 1e9
-    near = where(far, 1.0, size)
-    near = near + near * near / (1.0 + root(fma(near, near, 1.0)))
-    value = log1p(where(far, size, near)) + where(far, 0.693147181, 0.0)
-    return with_sign(value, x)
+def tanh(x: Float) -> Float:
+    """tanh(x): h / (h + 1) for h = (e^2x - 1) / 2."""
+    half = half_of_expm1(x + x)
+    return half / (half + 1.0)
 
 
-def elu(x: Value) -> Value:
-    return where(x > 0.0, x, expm1(smaller(x, 0.0)))
+def sech_squared(x: Float) -> Float:
+    """1 / cosh(x)^2, the slope of tanh: 4 d / (1 + d)^2 for d = e^-2|x|."""
+    size = absolute(x)
+    exponent = where(size > 44.7, -89.4, -2.0 * size)
+    shifted = shifted_exponent(exponent)
+    # 4 d and not d, which underflows before the result does.
+    fraction = 1.0 + expm1_near_zero(remainder(exponent, shifted))
+    four = fraction * as_float((as_int(shifted) << 23) + 0x40800000)
+    root = 1.0 + 0.25 * four
+    return four / (root * root)
 
 
-def selu(x: Value) -> Value:
-    return 1.05070099 * where(x > 0.0, x, 1.67326324 * expm1(smaller(x, 0.0)))
+def sigmoid(x: Float) -> Float:
+    """1 / (1 + e^-x)."""
+    exponent = where(x > 88.0, -88.0, where(x < -88.6, 88.6, -x))
+    return 1.0 / (1.0 + exp_of_moderate(exponent))
 
 
-def power(x: Value, y: Value) -> Value:
-    """x^y by a logarithm of twice the precision, within 4 units.
+def log1p_near_zero(m: Float) -> Float:
+    """ln(1 + m) on [-1/4, 1/2], to 5e-9."""
+    high = -0.16647099 + m * (0.14478724 + m * (-0.13163352 + m * (0.10465307 - m * 0.045076203)))
+    tail = -0.5 + m * (0.3333345 + m * (-0.250001 + m * (0.1999081 + m * high)))
+    return m + m * m * tail
 
-    A negative x has a value only for whole y.
-    """
-    size = magnitude(x)
-    small = size < 1.17549435e-38
-    lifted = where(small, size * 16777216.0, size)
-    bits = as_int(lifted)
-    exponent = (bits - 1060439283) >> 23
-    f = as_float(bits - (exponent << 23)) - 1.0
-    e = to_float(exponent) - where(small, 24.0, 0.0)
-    # log(1 + f) = 2 atanh(s) with s = f / (2 + f), s to twice the precision.
-    below = 2.0 + f
-    lost = f - (below - 2.0)
-    s = f / below
-    s_low = fma(-s, below, f)
-    s_low = fma(-s, lost, s_low) / below
-    z = s * s
-    p = fma(z, 0.233534276, 0.285499686)
-    p = fma(p, z, 0.400001294)
-    p = fma(p, z, 0.666666665)
-    # e log(2) + 2 s is summed without loss; the first product is exact.
-    leading = e * 0.693145752
-    sum_high = leading + 2.0 * s
-    rest = where(e == 0.0, 0.0, (leading - sum_high) + 2.0 * s)
-    rest = fma(s * z, p, 2.0 * s_low + e * 1.42860677e-06) + rest
-    high = sum_high + rest
-    low = (sum_high - high) + rest
-    product = y * high
-    product_low = fma(y, low, fma(y, high, -product))
-    value = exp(product)
-    ordinary = (magnitude(product) < 110.0) & (value <= 3.4028235e38)
-    value = where(ordinary, fma(value, product_low, value), value)
-    value = where(size == 1.0, 1.0, value)
-    value = where(size == 0.0, where(y > 0.0, 0.0, 1.0 / (size * size)), value)
-    infinite = size > 3.4028235e38
-    value = where(infinite, where(y > 0.0, size, 0.0), value)
-    whole = floor(y) == y
-    odd = whole & (floor(y * 0.5) != y * 0.5)
-    negative = as_int(x) < 0
-    value = where(negative & odd, -value, value)
-    value = where((x < 0.0) & (whole == 0) & (infinite == 0), root(-1.0 - size), value)
-    value = where(x != x, x, value)
-    value = where(y != y, y, value)
-    return where((y == 0.0) | (x == 1.0), 1.0, value)
+
+def log_of_normal(x: Float) -> Float:
+    """ln(x) of a positive normal number."""
+    # x = 2^k (1 + m) with 1 + m in [3/4, 3/2); the exponent is k 2^23.
+    exponent = (as_int(x) - 0x3F400000) & -0x800000
+    m = as_float(as_int(x) - exponent) - 1.0
+    return to_float(exponent) * 8.262958e-08 + log1p_near_zero(m)
+
+
+def log1p_above_minus_one(x: Float) -> Float:
+    """ln(1 + x) for x > -1."""
+    # 1 + x = 2^k (1 + m) as in `log_of_normal`, but without the rounding of 1 + x: m is
+    # 2^-k x + (2^-k - 1). The scale is 4 times 2^-k, since k is up to 128.
+    exponent = (as_int(1.0 + x) - 0x3F400000) & -0x800000
+    scale = as_float(0x40800000 - exponent)
+    m = as_float(as_int(x) - exponent) + (0.25 * scale - 1.0)
+    value = to_float(exponent) * 8.262958e-08 + log1p_near_zero(m)
+    return where(x < float("inf"), value, x)
+
+
+def log(x: Float) -> Float:
+    """ln(x)."""
+    small = x < 1.2e-38
+    normal = where(small, x * 8388608.0, x)
+    value = log_of_normal(normal) - where(small, 15.942385, 0.0)
+    at_most_zero = where(x == 0.0, -float("inf"), float("nan"))
+    return where(x > 0.0, where(x < float("inf"), value, x), at_most_zero)
+
+
+def log1p(x: Float) -> Float:
+    """ln(1 + x)."""
+    at_most_minus_one = where(x == -1.0, -float("inf"), float("nan"))
+    return where(x > -1.0, log1p_above_minus_one(x), at_most_minus_one)
+
+
+def protected_log(x: Float) -> Float:
+    """ln(|x| + 1e-7)."""
+    positive = absolute(x) + 1e-7
+    return where(positive < float("inf"), log_of_normal(positive), positive)
+
+
+def log1p_of_fraction(x: Float) -> Float:
+    """ln(1 + x) on [0, 1], to 5.3e-9."""
+    high = -0.15349022 + x * (0.106697984 + x * (-0.057558578 + x * (0.02014835 - x * 0.003306016)))
+    tail = 0.3333047 + x * (-0.24958156 + x * (0.19693182 + x * high))
+    return x * (1.0 + x * (-0.4999993 + x * tail))
+
+
+def log1p_of_decay(x: Float) -> Float:
+    """ln(1 + e^-x) for x >= 0."""
+    return log1p_of_fraction(exp_of_moderate(where(x > 88.0, -88.0, -x)))
+
+
+def softplus(x: Float) -> Float:
+    """ln(1 + e^x)."""
+    return above_zero(x) + log1p_of_decay(absolute(x))
+
+
+def log_sigmoid(x: Float) -> Float:
+    """-ln(1 + e^-x)."""
+    return below_zero(x) - log1p_of_decay(absolute(x))
+
+
+def asinh(x: Float) -> Float:
+    """Inverse hyperbolic sine: ln(1 + |x| + x^2 / (1 + sqrt(x^2 + 1))) with the sign of x."""
+    size = absolute(x)
+    # Above 1e9 it is ln(2 |x|); the 2 is taken out as it might overflow.
+    large = size > 1e9
+    total = size + size * size / (1.0 + square_root(size * size + 1.0))
+    value = log1p_above_minus_one(where(large, size, total)) + where(large, 0.6931472, 0.0)
+    return copy_sign(value, x)
+
+
+def atan(x: Float) -> Float:
+    """arctan(x): a polynomial on [0, 1], to 1.7e-8; above 1, pi/2 less that of 1 / x."""
+    size = absolute(x)
+    inverted = size > 1.0
+    z = where(inverted, 1.0, size) / where(inverted, size, 1.0)
+    s = z * z
+    high = 0.10665786 + s * (-0.07551729 + s * (0.043205976 + s * (-0.016364245 + s * 0.00291976)))
+    tail = -0.33333153 + s * (0.19993767 + s * (-0.14211003 + s * high))
+    angle = z + z * s * tail
+    return copy_sign(where(inverted, 1.5707964 - angle, angle), x)
+
+
+def without_half_turns(x: Float, n: Float) -> Float:
+    """x - n pi; 0 beyond 1e7, where neighbouring numbers are a radian apart; NaN for infinity."""
+    # pi in four parts. The first two have 9 bits, so that their products are exact up to 5e4
+    # even where they are rounded; where they are fused with the sum, it goes on to 1e6.
+    rough = x - n * 3.140625 - n * 0.00096702576
+    return where(absolute(x) <= 1e7, rough - n * 6.2783295e-07 - n * 1.0780606e-14, x - x)
+
+
+def sin_of_half_turn(r: Float) -> Float:
+    """sin(r) for |r| <= pi/2, to 6.2e-9."""
+    s = r * r
+    tail = -0.1666666 + s * (0.008333069 + s * (-0.00019809777 + s * 2.606096e-06))
+    return r + r * s * tail
+
+
+def sin(x: Float) -> Float:
+    """sin(x): to 3 ulp up to 1e6, to 1e-4 up to 1e7, and 0 beyond."""
+    shifted = x * 0.31830987 + 12582912.0
+    value = sin_of_half_turn(without_half_turns(x, shifted - 12582912.0))
+    # An odd number of half turns changes the sign.
+    return as_float(as_int(value) ^ (as_int(shifted) << 31))
+
+
+def cos(x: Float) -> Float:
+    """cos(x), as exact as `sin`."""
+    # A quarter turn before sin, so that n is half an odd number.
+    shifted = (x * 0.31830987 + 0.5) + 12582912.0
+    value = sin_of_half_turn(without_half_turns(x, shifted - 12582912.0 - 0.5))
+    return as_float(as_int(value) ^ (as_int(shifted) << 31))
+
+
+def sinc(x: Float) -> Float:
+    """sin(x) / x, and 1 at 0."""
+    at_zero = x == 0.0
+    return where(at_zero, 1.0, sin(x) / where(at_zero, 1.0, x))
+
+
+def sinc_slope(x: Float) -> Float:
+    """Derivative of sin(x) / x; for |x| < 1.5, where its terms cancel, a polynomial, to 3e-8."""
+    s = x * x
+    tail = -0.001190741 + s * (2.221857e-05 - s * 2.8185832e-07)
+    near = x * (-0.33333334 + s * (0.03333346 + s * tail))
+    far = (cos(x) - sin(x) / x) / x
+    return where(s < 2.25, near, far)

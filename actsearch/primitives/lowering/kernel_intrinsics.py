@@ -1,70 +1,68 @@
-"""What the kernel functions are made of: the operations that every language has.
+"""The few functions that every language of kernels has of its own, here for numpy.
 
-Here they are numpy's, on float32 and int32 arrays, so that the functions can be run and read as
-Python too; `kernel_languages` knows the same names in Triton and C++.
+`kernel_functions` is written with these alone, so its functions also run on float32 arrays; that
+is slow, and meant for tests.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-Value = Any
-"""A float32 number or array (or int32 or bool, where a function says so)."""
+Float: TypeAlias = Any
+"""A float32 number, or many."""
+Int: TypeAlias = Any
+"""A 32-bit integer, or many; sums and shifts to the left wrap around."""
+Truth: TypeAlias = Any
+"""The result of a comparison."""
 
 
-def where(condition: Value, one: Value, other: Value) -> Value:
-    """One where the condition holds, else the other; both are computed."""
-    return np.where(condition, *map(_float, (one, other)))
+def where(condition: Truth, x: Float, y: Float) -> Float:
+    """x where the condition holds, else y."""
+    return np.where(condition, np.float32(x), np.float32(y))
 
 
-def larger(x: Value, y: Value) -> Value:
-    """The larger; NaN if either is NaN."""
-    return np.maximum(_float(x), _float(y))
-
-
-def smaller(x: Value, y: Value) -> Value:
-    """The smaller; NaN if either is NaN."""
-    return np.minimum(_float(x), _float(y))
-
-
-def magnitude(x: Value) -> Value:
+def absolute(x: Float) -> Float:
+    """|x|."""
     return np.abs(x)
 
 
-def root(x: Value) -> Value:
-    """Square root, correctly rounded; NaN below 0."""
+def maximum(x: Float, y: Float) -> Float:
+    """The larger of x and y, NaN if either is."""
+    return np.maximum(x, y)
+
+
+def minimum(x: Float, y: Float) -> Float:
+    """The smaller of x and y, NaN if either is."""
+    return np.minimum(x, y)
+
+
+def square_root(x: Float) -> Float:
+    """The square root, NaN below 0."""
     return np.sqrt(x)
 
 
-def floor(x: Value) -> Value:
+def floor(x: Float) -> Float:
+    """The largest whole number up to x."""
     return np.floor(x)
 
 
-def fma(x: Value, y: Value, z: Value) -> Value:
-    """x * y + z with one rounding (here two in rare cases: the product is exact in float64)."""
-    return (np.float64(x) * np.float64(y) + np.float64(z)).astype(np.float32)
+def copy_sign(x: Float, y: Float) -> Float:
+    """|x| with the sign of y."""
+    return np.copysign(x, y)
 
 
-def as_int(x: Value) -> Value:
-    """The bits of a float32 as an int32."""
+def as_int(x: Float) -> Int:
+    """The integer of the same bits."""
     return np.asarray(x, np.float32).view(np.int32)
 
 
-def as_float(i: Value) -> Value:
-    """The float32 of these bits."""
-    return np.asarray(i).astype(np.int32).view(np.float32)
+def as_float(i: Int) -> Float:
+    """The float32 number of the same bits."""
+    return np.asarray(i, np.int32).view(np.float32)
 
 
-def to_int(x: Value) -> Value:
-    """The whole number that x is, as an int32; any if x is NaN or too large."""
-    return np.nan_to_num(x).astype(np.int32)
-
-
-def to_float(i: Value) -> Value:
+def to_float(i: Int) -> Float:
+    """The float32 number nearest to a signed integer."""
     return np.asarray(i).astype(np.float32)
-
-
-def _float(x: Value) -> Value:
-    return np.float32(x) if isinstance(x, float) else x

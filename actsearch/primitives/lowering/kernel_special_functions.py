@@ -1,279 +1,193 @@
-"""Operators as float32 functions: periodic functions, error functions, Bessel functions.
+"""More operators for kernels: error functions, Bessel functions, powers.
 
-Each is one source for two languages: `kernel_languages` makes Triton and C++ of it. So the files
-keep to what both can say: float32 values, assignments, arithmetic, comparisons, calls of functions
-defined above, and the intrinsics of `kernel_intrinsics`. There are no branches, whose both sides a
-vector unit computes anyhow, and no library functions, which differ between devices. Accuracy is
-stated in units in the last place; results below the normal numbers may be 0. Coefficients are
-Chebyshev fits made with mpmath.
+Written as `kernel_functions` is.
 """
 
 from __future__ import annotations
 
-from .kernel_functions import exp_negative, gaussian, with_sign
-from .kernel_intrinsics import Value, floor, fma, magnitude, root, to_int, where
+from .kernel_functions import (
+    exp_of_sum,
+    expm1_near_zero,
+    log1p_of_decay,
+    power_of_two,
+    remainder,
+    shifted_exponent,
+)
+from .kernel_intrinsics import (
+    Float,
+    absolute,
+    as_float,
+    as_int,
+    copy_sign,
+    floor,
+    maximum,
+    square_root,
+    to_float,
+    where,
+)
 
 
-def quadrants(x: Value) -> Value:
-    """How many right angles x is away from 0, rounded; |x| is taken as at most 4e6.
+def leading_bits(x: Float) -> Float:
+    """x without the last 12 of its 24 bits; products of two such numbers are exact."""
+    return as_float(as_int(x) & -0x1000)
 
-    Beyond, neighbouring float32 numbers are half a radian apart.
+
+def exp_of_minus_square(x: Float, weight: Float) -> Float:
+    """e^(-weight x^2) up to weight x^2 = 88; 0 there."""
+    # The rounding of x^2 alone would cost up to x^2 / 2 units in the last place.
+    leading = leading_bits(x)
+    high = -weight * (leading * leading)
+    low = -weight * ((x - leading) * (x + leading))
+    shifted = shifted_exponent(high)
+    return (1.0 + expm1_near_zero(remainder(high, shifted) + low)) * power_of_two(shifted)
+
+
+def gaussian(x: Float) -> Float:
+    """e^(-x^2)."""
+    size = absolute(x)
+    return exp_of_minus_square(where(size > 9.375, 9.375, size), 1.0)
+
+
+def erf(x: Float) -> Float:
+    """erf(x): a polynomial up to 1, to 4e-8; then 1 - 1 / p^8 with a polynomial p, to 1.2e-8."""
+    size = absolute(x)
+    s = size * size
+    high = 0.11280178 + s * (-0.026711352 + s * (0.004917651 - s * 0.0005631939))
+    near = size + size * (0.12837912 + s * (-0.37612325 + s * high))
+    a = where(size > 3.95, 3.95, size)
+    tail = 0.07478316 + a * (
+        -0.033689547 + a * (0.01799429 + a * (-0.004051174 + a * 0.0005478059))
+    )
+    root = 0.9963798 + a * (0.15970996 + a * (0.048437804 + a * tail))
+    root2 = root * root
+    root4 = root2 * root2
+    far = 1.0 - 1.0 / (root4 * root4)
+    return copy_sign(where(size > 1.0, far, near), x)
+
+
+def erfc(x: Float) -> Float:
+    """1 - erf(x): e^(-x^2) times a quotient of polynomials on [0, 9.375], to 3e-8."""
+    size = absolute(x)
+    a = where(size > 9.375, 9.375, size)
+    above = 1.2392534 + a * (0.73248744 + a * (0.22964011 + a * 0.032885037))
+    below = 2.4040658 + a * (1.3270177 + a * (0.4070525 + a * 0.05828653))
+    quotient = (1.0 + a * above) / (1.0 + a * (2.367633 + a * below))
+    value = exp_of_minus_square(a, 1.0) * quotient
+    return where(x < 0.0, 2.0 - value, value)
+
+
+def normal_cdf(x: Float) -> Float:
+    """Standard normal distribution function: e^(-x^2 / 2) times a quotient of polynomials on
+    [0, 13.25], to 1.7e-8."""
+    size = absolute(x)
+    a = where(size > 13.25, 13.25, size)
+    above = 0.43561378 + a * (0.18125504 + a * (0.0399666 + a * 0.0040175933))
+    below = 1.194265 + a * (0.464243 + a * (0.100188926 + a * 0.010070465))
+    quotient = (0.5 + a * above) / (1.0 + a * (1.6691124 + a * below))
+    value = exp_of_minus_square(a, 0.5) * quotient
+    return where(x > 0.0, 1.0 - value, value)
+
+
+def logaddexp(x: Float, y: Float) -> Float:
+    """ln(e^x + e^y)."""
+    # Equal infinities have no difference.
+    distance = where(x == y, 0.0, absolute(x - y))
+    return maximum(x, y) + log1p_of_decay(distance)
+
+
+def bessel_i0e(x: Float) -> Float:
+    """e^-|x| I0(x): a quotient of polynomials up to 6, then one in 1 / |x|, to 2e-8 and 5e-8."""
+    a = absolute(x)
+    above = 0.2117979 + a * (0.01631483 + a * (0.006843913 + a * 0.00012981264))
+    below = 0.5500855 + a * (0.16691548 + a * (0.032153536 + a * 0.003896075))
+    near = (1.0 + a * (0.08830061 + a * above)) / (1.0 + a * (1.0883015 + a * below))
+    z = 1.0 / a
+    tail = 0.04309307 + z * (-0.105072536 + z * (0.74507385 - z * 0.33995858))
+    far = square_root(z) * (0.39894226 + z * (0.049875733 + z * (0.027497323 + z * tail)))
+    return where(a > 6.0, far, near)
+
+
+def bessel_i1e(x: Float) -> Float:
+    """e^-|x| I1(x): a quotient of polynomials up to 6, then one in 1 / |x|, to 2e-9 and 3e-8."""
+    a = absolute(x)
+    above = 0.045632422 + a * (0.003077648 + a * (0.0007856082 + a * 1.118889e-05))
+    below = 0.5488724 + a * (0.17006135 + a * (0.034983765 + a * (0.004749868 + a * 0.000383937)))
+    near = (0.5 + a * (0.04130348 + a * above)) / (1.0 + a * (1.0826069 + a * below))
+    z = 1.0 / a
+    tail = -0.047641005 + z * (0.0031849125 + z * (-0.24512666 - z * 0.88928115))
+    far = square_root(z) * (0.3989423 + z * (-0.1496079 + z * (-0.046456903 + z * tail)))
+    return where(a > 6.0, copy_sign(far, x), x * near)
+
+
+def bessel_i0e_slope(x: Float) -> Float:
+    """Derivative of `bessel_i0e`, i1e(x) - sign(x) i0e(x), and 0 at 0.
+
+    Fitted as a whole, since its terms cancel: to 6e-8 up to 6, then to 3e-8.
     """
-    bounded = where(x > 4e6, 4e6, where(x < -4e6, -4e6, x))
-    return floor(fma(bounded, 0.636619772, 0.5))
+    a = absolute(x)
+    above = 0.11921954 + a * (-0.0059931246 + a * (0.0020222783 + a * 1.0418658e-05))
+    high = 0.27344784 + a * (0.06966649 + a * (0.011949314 + a * 0.0016547961))
+    below = 1.2465773 + a * (0.7391197 + a * high)
+    near = (0.99999994 + a * (-0.25341997 + a * above)) / (1.0 + a * below)
+    z = 1.0 / a
+    end = -0.46562892 + z * (14.123825 + z * (-141.34506 + z * (743.3366 - z * 1421.6483)))
+    tail = 0.074800484 + z * (0.07004515 + z * (0.11728588 + z * end))
+    far = z * square_root(z) * (0.19947115 + z * tail)
+    return where(x == 0.0, 0.0, copy_sign(where(a > 6.0, far, near), -x))
 
 
-def remainder(x: Value, n: Value) -> Value:
-    """x - n pi/2 to 72 bits of pi, for the n of `quadrants`; NaN for infinite x."""
-    bounded = where(x > 4e6, 4e6, where(x < -4e6, -4e6, x))
-    r = fma(n, -1.57079637, bounded + (x - x))
-    r = fma(n, 4.37113883e-08, r)
-    return fma(n, 1.71512451e-15, r)
+def bessel_i1e_slope(x: Float) -> Float:
+    """Derivative of `bessel_i1e`, fitted as that of `bessel_i0e`: to 2e-8 up to 6, then to 3e-8."""
+    a = absolute(x)
+    above = 0.019574968 + a * (-0.0010544208 + a * (0.00012127478 - a * 2.7798237e-06))
+    high = 0.22079769 + a * (0.050748296 + a * (0.0077929823 + a * 0.00082228694))
+    below = 1.1732839 + a * (0.6482554 + a * high)
+    quotient = (0.32359794 + a * (-0.058092076 + a * above)) / (1.0 + a * below)
+    # Its zero, in two parts, is a factor, so that the value is right beside it too.
+    near = ((1.5451273 - a) - 1.4613353e-08) * quotient
+    z = 1.0 / a
+    end = 1.0189912 + z * (-22.082985 + z * (198.50432 + z * (-966.4981 + z * 1765.9497)))
+    tail = -0.2244097 + z * (-0.11618327 + z * (-0.18503663 + z * end))
+    far = z * square_root(z) * (0.19947115 + z * tail)
+    return where(a > 6.0, -far, near)
 
 
-def sine_of_remainder(r: Value) -> Value:
-    """sin(r) for |r| <= pi/4, to 3e-11 r^3."""
-    s = r * r
-    p = fma(s, 2.72375772e-06, -0.000198399896)
-    p = fma(p, s, 0.00833333169)
-    p = fma(p, s, -0.166666667)
-    return fma(s * r, p, r)
-
-
-def cosine_of_remainder(r: Value) -> Value:
-    """cos(r) for |r| <= pi/4, to 3e-12 r^4."""
-    s = r * r
-    p = fma(s, -2.72906524e-07, 2.48005193e-05)
-    p = fma(p, s, -0.00138888875)
-    p = fma(p, s, 0.0416666667)
-    return fma(s * s, p, fma(s, -0.5, 1.0))
-
-
-def sin(x: Value) -> Value:
-    """Within 2 units for |x| <= 4e6; sin(4e6) beyond."""
-    n = quadrants(x)
-    r = remainder(x, n)
-    quarter = to_int(n) & 3
-    value = where((quarter & 1) == 1, cosine_of_remainder(r), sine_of_remainder(r))
-    return where((quarter & 2) == 2, -value, value)
-
-
-def cos(x: Value) -> Value:
-    """Within 2 units for |x| <= 4e6; cos(4e6) beyond."""
-    n = quadrants(x)
-    r = remainder(x, n)
-    quarter = (to_int(n) + 1) & 3
-    value = where((quarter & 1) == 1, cosine_of_remainder(r), sine_of_remainder(r))
-    return where((quarter & 2) == 2, -value, value)
-
-
-def sinc(x: Value) -> Value:
-    safe = where(x == 0.0, 1.0, x)
-    return where(x == 0.0, 1.0, sin(safe) / safe)
-
-
-def sinc_slope(x: Value) -> Value:
-    """Derivative of sin(x) / x: its power series for |x| < 1, where the quotient cancels."""
-    near = magnitude(x) < 1.0
-    small = where(near, x, 0.0)
-    s = small * small
-    p = fma(s, 1.92708526e-09, -2.50521084e-07)
-    p = fma(p, s, 2.20458554e-05)
-    p = fma(p, s, -0.00119047619)
-    p = fma(p, s, 0.0333333333)
-    p = fma(p, s, -0.333333333)
-    large = where(near, 1.0, x)
-    return where(near, p * small, (cos(large) - sin(large) / large) / large)
-
-
-def atan(x: Value) -> Value:
-    """Within 2 units: polynomial to 3e-9 on [0, 1], of 1/x beyond."""
-    size = magnitude(x)
-    far = size > 1.0
-    t = where(far, 1.0 / where(far, size, 1.0), size)
-    s = t * t
-    p = fma(s, 0.00148869194, -0.00914462976)
-    p = fma(p, s, 0.0263050011)
-    p = fma(p, s, -0.048960514)
-    p = fma(p, s, 0.0703191425)
-    p = fma(p, s, -0.0893182678)
-    p = fma(p, s, 0.110882616)
-    p = fma(p, s, -0.142840038)
-    p = fma(p, s, 0.199999493)
-    p = fma(p, s, -0.333333331)
-    p = fma(t * s, p, t)
-    return with_sign(where(far, 1.57079637 - p, p), x)
-
-
-def erf(x: Value) -> Value:
-    """Within 1 unit: polynomial to 2e-9 below 1, then 1 - exp of a polynomial."""
-    size = magnitude(x)
-    a = where(size > 4.0, 4.0, size)
-    s = a * a
-    p = fma(s, 7.87587506e-05, -0.000801686429)
-    p = fma(p, s, 0.00518908742)
-    p = fma(p, s, -0.026854212)
-    p = fma(p, s, 0.112835947)
-    p = fma(p, s, -0.376126267)
-    p = fma(p, s, 1.12837917)
-    near = p * a
-    a = where(a < 1.0, 1.0, a)
-    p = fma(a, 4.45157451e-08, -1.05153779e-06)
-    p = fma(p, a, 9.27820547e-06)
-    p = fma(p, a, -1.94383834e-05)
-    p = fma(p, a, -0.000345453293)
-    p = fma(p, a, 0.00411536617)
-    p = fma(p, a, -0.0253045562)
-    p = fma(p, a, 0.10878755)
-    p = fma(p, a, 0.632783113)
-    p = fma(p, a, 1.12982364)
-    p = fma(p, a, -0.000242977478)
-    return with_sign(where(size < 1.0, near, 1.0 - exp_negative(-p)), x)
-
-
-def scaled_erfc(a: Value) -> Value:
-    """exp(a^2) erfc(a) for 0 <= a <= 10.2, to 6e-9 and 2 units; no coefficient is negative."""
-    p = fma(a, 0.0329262065, 0.229837776)
-    p = fma(p, a, 0.732903563)
-    p = fma(p, a, 1.23965188)
-    p = fma(p, a, 1.00000001)
-    q = fma(a, 0.0583595038, 0.40740265)
-    q = fma(q, a, 1.32779399)
-    q = fma(q, a, 2.4049316)
-    q = fma(q, a, 2.36803164)
-    q = fma(q, a, 1.0)
-    return p / q
-
-
-def erfc(x: Value) -> Value:
-    """Within 4 units, down to the smallest normal number."""
-    size = magnitude(x)
-    a = where(size > 10.2, 10.2, size)
-    tail = gaussian(a) * scaled_erfc(a)
-    return where(x < 0.0, 2.0 - tail, tail)
-
-
-def normal_cdf(x: Value) -> Value:
-    """Within 4 units; exp(-x^2/2) is corrected for the rounding of x^2."""
-    size = magnitude(x)
-    bounded = where(size > 14.4, 14.4, size)
-    high = bounded * bounded
-    low = fma(bounded, bounded, -high)
-    whole = exp_negative(-0.5 * high)
-    tail = 0.5 * fma(-0.5 * low, whole, whole) * scaled_erfc(bounded * 0.707106781)
-    return where(x > 0.0, 1.0 - tail, tail)
-
-
-def bessel_i0e(x: Value) -> Value:
-    """Within 4 units: e^-a times a power series to a = 8, then a polynomial in 8/a."""
-    size = magnitude(x)
-    a = where(size > 8.0, 8.0, size)
-    s = a * a * 0.015625
-    near = fma(s, 0.156277702, 0.35929312)
-    near = fma(near, s, 2.83332289)
-    near = fma(near, s, 10.4337441)
-    near = fma(near, s, 32.4212954)
-    near = fma(near, s, 72.8024035)
-    near = fma(near, s, 113.780203)
-    near = fma(near, s, 113.777568)
-    near = fma(near, s, 64.0000087)
-    near = fma(near, s, 15.9999999)
-    near = fma(near, s, 1.0)
-    large = where(size > 8.0, size, 8.0)
-    u = 8.0 / large
-    far = fma(u, 1.13523843e-05, -2.15632333e-06)
-    far = fma(far, u, 6.49089319e-05)
-    far = fma(far, u, 0.000436305221)
-    far = fma(far, u, 0.0062336499)
-    far = fma(far, u, 0.398942278)
-    return where(size > 8.0, far / root(large), near * exp_negative(-a))
-
-
-def bessel_i1e(x: Value) -> Value:
-    """Within 4 units, as bessel_i0e."""
-    size = magnitude(x)
-    a = where(size > 8.0, 8.0, size)
-    s = a * a * 0.015625
-    near = fma(s, 0.00687487804, 0.0189882764)
-    near = fma(near, s, 0.155483235)
-    near = fma(near, s, 0.654082437)
-    near = fma(near, s, 2.31460236)
-    near = fma(near, s, 6.06731432)
-    near = fma(near, s, 11.3779208)
-    near = fma(near, s, 14.2222085)
-    near = fma(near, s, 10.6666673)
-    near = fma(near, s, 3.99999999)
-    near = fma(near, s, 0.5)
-    large = where(size > 8.0, size, 8.0)
-    u = 8.0 / large
-    far = fma(u, -1.31869235e-05, 8.13112425e-07)
-    far = fma(far, u, -8.87811186e-05)
-    far = fma(far, u, -0.00072823741)
-    far = fma(far, u, -0.0187006194)
-    far = fma(far, u, 0.398942283)
-    return with_sign(where(size > 8.0, far / root(large), near * a * exp_negative(-a)), x)
-
-
-def bessel_i0e_slope(x: Value) -> Value:
-    """To 1e-7 of its largest value up to |x| = 8, then within 8 units; 0 at 0, between -1 and 1."""
-    size = magnitude(x)
-    a = where(size > 8.0, 8.0, size)
-    t = fma(a, 0.25, -1.0)
-    near = fma(t, -0.00156882787, 0.00378248992)
-    near = fma(near, t, -0.00166645869)
-    near = fma(near, t, 0.00222650558)
-    near = fma(near, t, -0.014537106)
-    near = fma(near, t, 0.0269733048)
-    near = fma(near, t, -0.0347390809)
-    near = fma(near, t, 0.0511418669)
-    near = fma(near, t, -0.075847554)
-    near = fma(near, t, 0.0977738461)
-    near = fma(near, t, -0.113474764)
-    near = fma(near, t, 0.121489069)
-    near = fma(near, t, -0.118920623)
-    near = fma(near, t, 0.106224658)
-    near = fma(near, t, -0.0873431231)
-    near = fma(near, t, 0.0667818115)
-    near = fma(near, t, -0.0472578161)
-    near = fma(near, t, 0.0282510865)
-    large = where(size > 8.0, size, 8.0)
-    u = 8.0 / large
-    far = fma(u, 8.63400172e-05, -6.27055895e-05)
-    far = fma(far, u, 0.000267642072)
-    far = fma(far, u, 0.00107842537)
-    far = fma(far, u, 0.00935175395)
-    far = fma(far, u, 0.199471119)
-    value = where(size > 8.0, far / (large * root(large)), near)
-    return where(x > 0.0, -value, where(x == 0.0, 0.0, value))
-
-
-def bessel_i1e_slope(x: Value) -> Value:
-    """To 1e-7 up to |x| = 8, then within 8 units."""
-    size = magnitude(x)
-    a = where(size > 8.0, 8.0, size)
-    t = fma(a, 0.25, -1.0)
-    near = fma(t, -0.00144951205, 0.00347546028)
-    near = fma(near, t, -0.00144530492)
-    near = fma(near, t, 0.00181352774)
-    near = fma(near, t, -0.0128708694)
-    near = fma(near, t, 0.023614375)
-    near = fma(near, t, -0.0292816823)
-    near = fma(near, t, 0.0417723641)
-    near = fma(near, t, -0.0602490639)
-    near = fma(near, t, 0.0740121869)
-    near = fma(near, t, -0.0798087532)
-    near = fma(near, t, 0.0768293829)
-    near = fma(near, t, -0.0636400592)
-    near = fma(near, t, 0.0424557937)
-    near = fma(near, t, -0.0188605366)
-    near = fma(near, t, -0.00127573345)
-    near = fma(near, t, 0.0138665221)
-    near = fma(near, t, -0.0164366237)
-    large = where(size > 8.0, size, 8.0)
-    u = 8.0 / large
-    far = fma(u, 9.95269407e-05, -6.3518702e-05)
-    far = fma(far, u, 0.000356423191)
-    far = fma(far, u, 0.00180666278)
-    far = fma(far, u, 0.0280523733)
-    far = fma(far, u, -0.199471165)
-    return where(size > 8.0, far / (large * root(large)), near)
+def power(x: Float, y: Float) -> Float:
+    """x^y: 1 for y = 0 and for x = 1, NaN for a negative x unless y is whole or x infinite."""
+    base = absolute(x)
+    # base = 2^k m with m in [3/4, 3/2), and ln(m) = 2 artanh(s) for s = (m - 1) / (m + 1).
+    small = base < 1.2e-38
+    bits = as_int(where(small, base * 8388608.0, base))
+    exponent = (bits - 0x3F400000) & -0x800000
+    m = as_float(bits - exponent)
+    k = to_float(exponent) * 1.1920929e-07 - where(small, 23.0, 0.0)
+    # s in two parts; the first has 12 bits, and so has that of m + 1.
+    inverse = 1.0 / (m + 1.0)
+    s = (m - 1.0) * inverse
+    s_leading = leading_bits(s)
+    sum_leading = leading_bits(m + 1.0)
+    sum_rest = m - (sum_leading - 1.0)
+    s_rest = ((m - 1.0 - s_leading * sum_leading) - s_leading * sum_rest) * inverse
+    # 2 artanh(s) - 2 s on [-1/7, 1/5], to 3e-8.
+    s2 = s * s
+    tail = 0.6666667 + s2 * (0.39999387 + s2 * (0.28590527 + s2 * 0.22820473))
+    # ln(base) in two parts; k times the first part of ln(2), of 15 bits, is exact.
+    whole = k * 0.69314575
+    log_leading = whole + 2.0 * s_leading
+    lost = (whole - log_leading) + 2.0 * s_leading
+    log_rest = lost + (2.0 * s_rest + s * s2 * tail + k * 1.4286068e-06)
+    # Beyond 1e10 every power but that of 1 is 0 or infinite.
+    bounded = where(y > 1e10, 1e10, where(y < -1e10, -1e10, y))
+    y_leading = leading_bits(bounded)
+    log_first = leading_bits(log_leading)
+    log_second = (log_leading - log_first) + log_rest
+    product_rest = y_leading * log_second + (bounded - y_leading) * (log_leading + log_rest)
+    value = exp_of_sum(y_leading * log_first, product_rest)
+    # 0 and infinity have no logarithm.
+    finite = where(base < float("inf"), value, where(y < 0.0, 0.0, base))
+    positive = where(base == 0.0, where(y < 0.0, float("inf"), base), finite)
+    is_whole = floor(y) == y
+    is_odd = is_whole & (floor(0.5 * y) != 0.5 * y)
+    directed = where(is_odd, copy_sign(positive, x), positive)
+    has_value = (y == y) & ((x >= 0.0) | (x < 0.0) & (is_whole | (base == float("inf"))))
+    return where((y == 0.0) | (x == 1.0), 1.0, where(has_value, directed, float("nan")))

@@ -14,7 +14,7 @@ def laid_out_alike(tensors: Sequence[Tensor]) -> list[Tensor]:
     A dense tensor in any order of its axes, such as channels-last, is taken as it is; only what
     has gaps, overlaps, or other strides than the first is copied.
     """
-    first = tensors[0] if _is_dense(tensors[0]) else torch.empty_like(tensors[0]).copy_(tensors[0])
+    first = tensors[0] if is_dense(tensors[0]) else torch.empty_like(tensors[0]).copy_(tensors[0])
     alike = [first]
     for tensor in tensors[1:]:
         if tensor.stride() != first.stride():
@@ -37,7 +37,8 @@ def channel_layout(tensor: Tensor, dim: int) -> tuple[int, int]:
     return max(channels, 1), tensor.stride(dim) if channels > 1 else 1
 
 
-def _is_dense(tensor: Tensor) -> bool:
+def is_dense(tensor: Tensor) -> bool:
+    """Whether the elements fill their memory without gaps, in any order of the axes."""
     if tensor.is_contiguous():
         return True
     expected = 1

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from ..expr import Expr
 from .layout import channel_layout, laid_out_alike
-from .triton_population import population_source
 from .triton_source import kernel_source
 
 # The oldest processor that the generated kernels are built for in the tests.
@@ -66,73 +65,7 @@ def backward(
     *tensors, grad = laid_out_alike([*inputs, grad])
     channels, inner = channel_layout(grad, dim)
     trained = [parameter.contiguous() for parameter in parameters]
-    found = kernels(expr).backward(grad, tensors, trained, channels, inner)
-    return [
-        _with_strides_of(gradient, tensor)
-        for gradient, tensor in zip(found, (*inputs, *parameters), strict=True)
-    ]
-
-
-def _with_strides_of(gradient: Tensor, tensor: Tensor) -> Tensor:
-    """The gradient as `torch.empty_like(tensor)` lies in memory."""
-    if gradient.stride() == tensor.stride():
-        return gradient
-    wanted = torch.empty_like(tensor)
-    return gradient if gradient.stride() == wanted.stride() else wanted.copy_(gradient)
-
-
-def population_forward(
-    exprs: Sequence[Expr],
-    which: Tensor,
-    inputs: Sequence[Tensor],
-    scalars: Tensor,
-    by_channel: Tensor,
-    dim: int,
-) -> Tensor:
-    """Value of K slices, each of one of the expressions, in one launch.
-
-    Args:
-        exprs: different ones; another list of them is another kernel to compile.
-        which: int32 of shape (K,), the place in `exprs` of every slice's expression.
-        inputs: of shape (K, ...), for all input names of the expressions in alphabetical order.
-        scalars: of shape (K, P); `scalars[k, i]` is the i-th of slice k's parameters of one value.
-        by_channel: of shape (K, Q, channels), those of one value for each channel.
-        dim: the channel axis, negative.
-
-    Returns:
-        A contiguous tensor of the inputs' shape and dtype.
-    """
-    tensors = [tensor.contiguous() for tensor in inputs]
-    packed = [which.contiguous(), scalars.float().contiguous(), by_channel.float().contiguous()]
-    layout = channel_layout(tensors[0], dim)
-    return population_kernels(tuple(exprs)).forward(tensors, *packed, *layout)
-
-
-def population_backward(
-    exprs: Sequence[Expr],
-    which: Tensor,
-    grad: Tensor,
-    inputs: Sequence[Tensor],
-    scalars: Tensor,
-    by_channel: Tensor,
-    dim: int,
-) -> list[Tensor]:
-    """Gradients by the inputs, by `scalars` and by `by_channel`, the last two in float32.
-
-    Args:
-        grad: by the value, of its shape and dtype; the rest as of `population_forward`.
-    """
-    tensors = [tensor.contiguous() for tensor in inputs]
-    packed = [which.contiguous(), scalars.float().contiguous(), by_channel.float().contiguous()]
-    layout = channel_layout(tensors[0], dim)
-    launch = population_kernels(tuple(exprs)).backward
-    return launch(grad.contiguous(), tensors, *packed, *layout)
-
-
-@lru_cache(maxsize=64)
-def population_kernels(exprs: tuple[Expr, ...]) -> ModuleType:
-    """The generated module of several expressions, see `population_source`."""
-    return load(population_source(exprs))
+    return kernels(expr).backward(grad, tensors, trained, channels, inner)
 
 
 @lru_cache(maxsize=1024)

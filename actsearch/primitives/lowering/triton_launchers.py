@@ -144,7 +144,7 @@ def _launch(code: Code, name: str, pointers: Sequence[str], margin: int) -> list
         kernel, sizes = "kernel", ["**sizes"]
     else:
         sizes = ["numel", "WIDE=numel >= 2**31 - BLOCK", "BLOCK=BLOCK"]
-    arguments = [*pointers, *sizes, "enable_fp_fusion=False"]
+    arguments = [*pointers, *sizes, "enable_fp_fusion=True"]
     call = folded(f"{kernel}[(programs,)]", arguments, margin=margin + 4)
     return [*lines, f"with torch.cuda.device_of({code.given[0]}):", *indented(call)]
 

@@ -277,6 +277,14 @@ def test_strides_and_shapes_are_kept(text):
             assert leaf.grad is None or leaf.grad.shape == view.shape
 
 
+def test_gradients_have_the_strides_that_tracing_expects():
+    program = encode(parse("u*sigmoid(v)"))
+    u, v = torch.randn(4, 3), torch.randn(3, 4).t()
+    found = activation_backward(program, torch.randn(4, 3), [u, v], [], -1)
+    assert [g.stride() for g in found] == [u.stride(), v.stride()]
+    opcheck(activation_backward, (program, torch.randn(4, 3), [u, v], [], -1))
+
+
 def test_a_scalar_and_a_vector_are_tensors_too():
     module = Activation(parse("x*sigmoid(x)"))
     assert module(torch.tensor(2.0)).shape == ()
