@@ -205,7 +205,7 @@ def timed(calls: dict[str, Call], device: torch.device) -> dict[str, float]:
         once = time.perf_counter() - started
         repeats[name] = max(1, min(2000, int(SECONDS_A_ROUND / max(once, 1e-7))))
     times: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(ROUNDS):
+    for _ in range(ROUNDS if max(repeats.values()) > 1 else 2):
         for name, call in calls.items():
             started = time.perf_counter()
             for _ in range(repeats[name]):

@@ -9,9 +9,14 @@ float32 and bfloat16, and writes a table of what the assembler reports.
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import sys
+import tempfile
 from pathlib import Path
+
+# An empty cache, for the times of compilation.
+os.environ["TRITON_CACHE_DIR"] = tempfile.mkdtemp()
 
 import torch
 import triton

@@ -391,11 +391,12 @@ def test_contradictory_workers_are_refused(
     assert "leave out --workers 2" in result[2]
 
 
-def test_export_as_triton_kernels():
-    code, out, _ = search("export", "gelu", "--format", "triton")
+def test_export_as_triton_kernels(capsys):
+    code, out, _ = search("export", "gelu", "--format", "triton", capsys=capsys)
     assert code == 0
     assert "@triton.jit" in out and "class Gelu(nn.Module):" in out
-    assert_one_clear_line(search("export", "gelu", "--format", "tritn"), "did you mean 'triton'")
+    mistyped = search("export", "gelu", "--format", "tritn", capsys=capsys)
+    assert_one_clear_line(mistyped, "did you mean 'triton'")
 
 
 def test_export_of_a_run_is_a_module_with_its_provenance(
