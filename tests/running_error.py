@@ -283,7 +283,7 @@ class Format:
 
 
 def ranges_of(
-    program: Program, point: Mapping[Expr, float], dtype: torch.dtype
+    program: Program, point: Mapping[Expr, float], dtype: torch.dtype, ulps: int = _ULPS
 ) -> list[Range | None]:
     """Range of every output at the point; None where none can be given.
 
@@ -293,6 +293,7 @@ def ranges_of(
     Args:
         point: value of each input and trainable parameter, a number of the dtype.
         dtype: of the computation, float32 or float64.
+        ulps: what an operator itself may be off.
     """
     form = Format(dtype)
     slots: list[Range | None] = []
@@ -308,12 +309,12 @@ def ranges_of(
         known = [a for a in arguments if a is not None]
         found = None
         if len(known) == len(arguments):
-            found = _applied(instruction.operator.name, known, form)
+            found = _applied(instruction.operator.name, known, form, ulps)
         slots.append(found)
     return [slots[output] for output in program.outputs]
 
 
-def _applied(name: str, arguments: Sequence[Range], form: Format) -> Range | None:
+def _applied(name: str, arguments: Sequence[Range], form: Format, ulps: int) -> Range | None:
     meaning = MEANINGS[name]
     true = meaning(*(a.true for a in arguments))
     if mp.isnan(true):
@@ -356,7 +357,7 @@ def _applied(name: str, arguments: Sequence[Range], form: Format) -> Range | Non
     underflow = form.tiny
     if name in _CANCELS:
         underflow = mp.mpf(1e-15) + form.tiny
-    low, high = form.widened(low, high, _MORE_ULPS.get(name, _ULPS), underflow)
+    low, high = form.widened(low, high, _MORE_ULPS.get(name, ulps), underflow)
     if name in _EARLY_OVERFLOW:
         low = -_INFINITY if 2 * low < -form.largest else low
         high = _INFINITY if 2 * high > form.largest else high
