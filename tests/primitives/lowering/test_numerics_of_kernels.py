@@ -43,6 +43,9 @@ ULPS = 8
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 def test_random_formulas_are_computed_within_their_running_error(dtype):
     form = Format(dtype)
+    # Triton's interpreter cuts digits of bfloat16 off where a GPU rounds, and reads and writes
+    # numbers below the normal ones wrongly.
+    cuts = INTERPRETED and dtype is torch.bfloat16
     count = {"points": 0, "judged": 0, "few ulp": 0}
     kernel = backends.backend_for(torch.empty(1, device=DEVICE, dtype=dtype))
     assert (kernel is backends.Backend.TRITON) == (INTERPRETED or DEVICE == "cuda")
@@ -54,9 +57,6 @@ def test_random_formulas_are_computed_within_their_running_error(dtype):
             return
         low, high = found.low, found.high
         if dtype is not torch.float32:
-            # The interpreter cuts digits off where a GPU rounds, and is wrong below the normal
-            # numbers of bfloat16.
-            cuts = INTERPRETED and dtype is torch.bfloat16
             smallest = form.tiny if cuts else form.ulp(mp.mpf(0))
             low, high = form.widened(low, high, mp.mpf("1.01" if cuts else "0.51"), smallest)
         assert low <= got <= high, (
@@ -79,7 +79,8 @@ def test_random_formulas_are_computed_within_their_running_error(dtype):
         (slope,) = backends.backward(expr, torch.ones_like(x), [x], [], -1)
         for program, got in ((forward_program(expr), value), (backward_program(expr), slope)):
             for at, number in zip(x.tolist(), got.tolist(), strict=True):
-                assert_within(number, program, at)
+                if not (cuts and 0 < abs(at) < form.tiny):
+                    assert_within(number, program, at)
 
     with mp.workdps(50):
         check()
