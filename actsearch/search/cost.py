@@ -65,7 +65,17 @@ def cost_report(formulas: Sequence[str], dtype: str, elements: int, device: str)
 
 def add_costs(board: dict[str, Any], device: str) -> dict[str, Any]:
     """The leaderboard with a `cost` in each row, measured now: nanoseconds per element, forward
-    and backward, and how many times relu's that is."""
+    and backward, and how many times relu's that is. One thread of a CPU, as a worker has."""
+    threads = torch.get_num_threads()
+    # Two threads of which one has to wait for a busy core take a turn of the scheduler, 8 ms.
+    torch.set_num_threads(1)
+    try:
+        return _with_costs_of_rows(board, device)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _with_costs_of_rows(board: dict[str, Any], device: str) -> dict[str, Any]:
     relu = measure_cost(read_formula("relu"), device=device).ns
     found: dict[str, float] = {}
 

@@ -316,7 +316,7 @@ def test_top_measures_costs_only_when_asked(
     assert code == 0
     assert "measuring 12 functions" in err
     board = json.loads(text)
-    assert board["measured_on"]["device"] == "cpu"
+    assert board["measured_on"]["device"] == "cpu" and board["measured_on"]["threads"] == 1
     rows = [*board["candidates"], *board["baselines"]]
     costs = [row.pop("cost") for row in rows]
     relu = costs[0]["ns"] / costs[0]["of_relu"]
