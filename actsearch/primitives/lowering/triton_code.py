@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..expr import Expr, Parameter, Scope, inputs
 from . import triton_templates as templates
@@ -15,11 +15,10 @@ from .triton_templates import Layout
 from .triton_text import WIDTH, Names, folded, indented, sign, straight_line
 
 
-def device_functions(exprs: Iterable[Expr]) -> str:
-    """Source of the functions that values and gradients call."""
+def device_functions(expr: Expr) -> str:
+    """Source of the functions that value and gradients call."""
     called = {
         step.operator.name
-        for expr in exprs
         for program in (forward_program(expr), gradient_program(expr))
         for step in program.instructions
         if not sign(step)
@@ -29,16 +28,10 @@ def device_functions(exprs: Iterable[Expr]) -> str:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trainable parameter in the code.
-
-    Args:
-        pointer: to its first value; may use the field `channels` of a layout.
-        place: among those of its scope.
-    """
+    """A trainable parameter in the code; `place` is the one among those of its scope."""
 
     name: str
     scope: Scope
-    pointer: str
     place: int
 
 
@@ -51,7 +44,6 @@ class Code:
         read: those that the expression reads.
         trained: trainable parameters, in order of appearance.
         names: the names in use.
-        programs: how many programs share the tensors.
     """
 
     expr: Expr
@@ -59,19 +51,18 @@ class Code:
     read: tuple[str, ...]
     trained: tuple[Trained, ...]
     names: Names
-    programs: str = "tl.num_programs(0)"
 
     @classmethod
     def of(cls, expr: Expr, functions: str) -> Code:
         """Names apart from those of the functions, whose source this is, and of the templates."""
-        names = free_names(functions)
-        given = local_inputs(inputs(expr) or ("x",), names)
-        trained = local_parameters(expr, names)
+        defined = re.findall(r"^(?:def )?(\w+)", functions, re.MULTILINE)
+        names = Names((*templates.TAKEN, *defined), templates.TAKEN_ENDINGS)
+        given = _local_inputs(inputs(expr) or ("x",), names)
         return cls(
             expr=expr,
             given=tuple(given.values()),
             read=tuple(given[name] for name in inputs(expr)),
-            trained=tuple(replace(p, pointer=f"{p.name}_pointer") for p in trained),
+            trained=tuple(_local_parameters(expr, names)),
             names=names,
         )
 
@@ -91,13 +82,7 @@ class Code:
         return [*self.read, *(p.name for p in self.trained)]
 
 
-def free_names(functions: str, taken: Iterable[str] = ()) -> Names:
-    """Names apart from those of the functions, whose source this is, and of the templates."""
-    defined = re.findall(r"^(?:def )?(\w+)", functions, re.MULTILINE)
-    return Names((*templates.TAKEN, *defined, *taken), templates.TAKEN_ENDINGS)
-
-
-def local_inputs(input_names: Iterable[str], names: Names) -> dict[str, str]:
+def _local_inputs(input_names: Iterable[str], names: Names) -> dict[str, str]:
     """Local name of each input.
 
     Raises:
@@ -111,27 +96,27 @@ def local_inputs(input_names: Iterable[str], names: Names) -> dict[str, str]:
     return local
 
 
-def local_parameters(expr: Expr, names: Names) -> list[Trained]:
-    """Trainable parameters with a local name and without a pointer."""
+def _local_parameters(expr: Expr, names: Names) -> list[Trained]:
+    """Trainable parameters with a local name."""
     trained: list[Trained] = []
     for leaf in variables(expr):
         if isinstance(leaf, Parameter):
             place = sum(p.scope is leaf.scope for p in trained)
-            trained.append(Trained(names.take(leaf.name), leaf.scope, "", place))
+            trained.append(Trained(names.take(leaf.name), leaf.scope, place))
     return trained
 
 
-def scalar_functions(code: Code, suffix: str = "") -> list[str]:
+def scalar_functions(code: Code) -> list[str]:
     """Device functions of the value and of the gradients, on numbers in float32."""
     local: dict[Expr, str] = dict(zip(variables(code.expr), code.arguments, strict=True))
     temporaries = code.names.temporaries
     value = straight_line(forward_program(code.expr), local, temporaries())
-    parts = [_device_function(f"value{suffix}", "The function.", code.arguments, *value)]
+    parts = [_device_function("value", "The function.", code.arguments, *value)]
     if code.arguments:
         about = "Slopes by the arguments, times grad."
         arguments = ["grad", *code.arguments]
         slopes = straight_line(gradient_program(code.expr), {**local, GRAD: "grad"}, temporaries())
-        parts.append(_device_function(f"gradients{suffix}", about, arguments, *slopes))
+        parts.append(_device_function("gradients", about, arguments, *slopes))
     return parts
 
 
@@ -155,27 +140,22 @@ def sum_buffers(code: Code) -> list[str]:
     return [*scalar, *(["channel_sums"] if code.channel_wise else [])]
 
 
-def forward_lines(code: Code, layout: Layout, suffix: str = "") -> list[str]:
+def forward_lines(code: Code, layout: Layout) -> list[str]:
     """What a program does for the value; `program` is its number."""
     each = [
         *_loads(code.read),
-        *folded(f"y = value{suffix}", code.arguments, margin=_margin(layout)),
+        *folded("y = value", code.arguments, margin=_margin(layout)),
         "tl.store(y_pointer + index, y, mask=inside)",
     ]
     return [*_before(code, layout), *_over_elements(layout, each)]
 
 
-def backward_lines(
-    code: Code, layout: Layout, suffix: str = "", unread: Sequence[str] = ()
-) -> list[str]:
-    """What a program does for the gradients; `program` is its number, and what is not read has the
-    gradient 0."""
-    each = [f"tl.store({name}_grad_pointer + index, 0.0, mask=inside)" for name in unread]
-    if code.arguments:
-        results = ", ".join(f"{name}_grad" for name in code.arguments)
-        arguments = ["grad", *code.arguments]
-        each += _loads([*code.read, "grad"])
-        each += folded(f"{results} = gradients{suffix}", arguments, margin=_margin(layout))
+def backward_lines(code: Code, layout: Layout) -> list[str]:
+    """What a program does for the gradients; `program` is its number."""
+    results = ", ".join(f"{name}_grad" for name in code.arguments)
+    arguments = ["grad", *code.arguments]
+    each = _loads([*code.read, "grad"])
+    each += folded(f"{results} = gradients", arguments, margin=_margin(layout))
     for name in code.read:
         each.append(f"tl.store({name}_grad_pointer + index, {name}_grad, mask=inside)")
     start, end = [], []
@@ -187,10 +167,10 @@ def backward_lines(
             each.append(f"{p.name}_sum = tl.sum(tl.where(inside, {p.name}_grad, 0.0))")
     for p in code.scalars:
         total = f"tl.sum({p.name}_sum)" if layout.loop else f"{p.name}_sum"
-        skipped = _skipped(p.place, code.programs)
+        skipped = _skipped(p.place, templates.PROGRAMS)
         end.append(f"tl.store(scalar_sums_pointer + {skipped}program, {total})")
     for p in code.channel_wise:
-        skipped = _skipped(p.place, layout.channel_sums.format(programs=code.programs))
+        skipped = _skipped(p.place, layout.channel_sums)
         end += layout.channel_store.format(skipped=skipped, name=p.name).splitlines()
     return [*_before(code, layout), *start, *_over_elements(layout, each), *end]
 
@@ -211,7 +191,7 @@ def _before(code: Code, layout: Layout) -> list[str]:
     lines = layout.program.splitlines()
     lines += [layout.channel] if code.channel_wise else []
     for p in code.trained:
-        pointer = p.pointer.format(channels=layout.channels)
+        pointer = f"{p.name}_pointer"
         if p.scope is Scope.TENSOR:
             lines.append(f"{p.name} = tl.full({layout.shape}, tl.load({pointer}), tl.float32)")
         else:

@@ -6,8 +6,6 @@ of names that the parser has checked, of numbers, and of this package's own text
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
 from ..expr import Expr
 from ..format import infix
 from . import triton_templates as templates
@@ -48,26 +46,18 @@ def kernel_source(expr: Expr) -> str:
 
 def kernel_parts(expr: Expr) -> list[str]:
     """Top-level pieces of that module, without docstring and imports."""
-    functions = device_functions((expr,))
+    functions = device_functions(expr)
     code = Code.of(expr, functions)
-    layouts = layouts_for((code,))
-    parts = [constants_for(layouts), *([functions] if functions else []), *scalar_functions(code)]
+    layouts: tuple[Layout, ...] = (templates.FLAT,)
+    constants = templates.FLAT_CONSTANTS
+    if code.channel_wise:
+        layouts, constants = (templates.ROWS, templates.COLUMNS), templates.CHANNEL_CONSTANTS
+    parts = [constants, *([functions] if functions else []), *scalar_functions(code)]
     for kernel, direction in ((_forward_kernel, "forward"), (_backward_kernel, "backward")):
         if direction == "forward" or code.arguments:
             parts += [kernel(code, layout) for layout in layouts]
     parts += [templates.TILING] if code.channel_wise else []
     return [*parts, forward_launcher(code), backward_launcher(code)]
-
-
-def layouts_for(codes: Iterable[Code]) -> tuple[Layout, ...]:
-    """How programs may share out the elements."""
-    by_channel = any(code.channel_wise for code in codes)
-    return (templates.ROWS, templates.COLUMNS) if by_channel else (templates.FLAT,)
-
-
-def constants_for(layouts: Sequence[Layout]) -> str:
-    """The constants of a module with these layouts."""
-    return templates.CHANNEL_CONSTANTS if len(layouts) > 1 else templates.FLAT_CONSTANTS
 
 
 def _forward_kernel(code: Code, layout: Layout) -> str:

@@ -17,6 +17,9 @@ if WIDE:
 """
 
 
+PROGRAMS = "tl.num_programs(0)"
+
+
 @dataclass(frozen=True, eq=False)
 class Layout:
     """Lines of a kernel that depend on what a program takes.
@@ -29,7 +32,6 @@ class Layout:
         index: gives `index` and `inside`, the elements and whether they exist.
         program: what is the same for all elements of a program.
         loop: the head of the loop over them, if there is one.
-        channels: how many there are.
         channel: gives `channel`, that of each element.
         channel_load: reads a parameter of one value for each channel.
         channel_sums: how many sums are kept for one of them.
@@ -43,7 +45,6 @@ class Layout:
     index: str
     program: str = ""
     loop: str = ""
-    channels: str = ""
     channel: str = ""
     channel_load: str = ""
     channel_sums: str = ""
@@ -75,10 +76,9 @@ column = program % blocks * BLOCK + tl.arange(0, BLOCK)
 index = row * inner + column
 inside = column < inner
 """,
-    channels="channels",
     channel="channel = row % channels",
     channel_load="{name} = tl.full((BLOCK,), tl.load({pointer} + channel), tl.float32)\n",
-    channel_sums="{programs}",
+    channel_sums=PROGRAMS,
     channel_store="""\
 tl.store(channel_sums_pointer + {skipped}program, {name}_sum)
 """,
@@ -103,10 +103,9 @@ row = part * each + step + tl.arange(0, ROWS)
 index = row[:, None] * columns + column[None, :]
 inside = (row < outer)[:, None] & (column < columns)[None, :]
 """,
-    channels="columns // inner",
     channel="channel = tl.minimum(column, columns - 1) // inner",
     channel_load="{name} = tl.load({pointer} + channel).to(tl.float32)[None, :]\n",
-    channel_sums="{programs} // blocks * columns",
+    channel_sums=f"{PROGRAMS} // blocks * columns",
     channel_store="""\
 place = {skipped}part * columns + column
 tl.store(channel_sums_pointer + place, tl.sum({name}_sum, axis=0), mask=column < columns)
@@ -154,7 +153,7 @@ def tiling(
 TAKEN = frozenset(
     (
         *("torch", "triton", "tl", "nn", "Any", "Tensor", "float", "range", "min", "max"),
-        *("Sequence", "laid_out_alike", "channel_layout", "_is_dense"),
+        *("Sequence", "laid_out_alike", "channel_layout", "is_dense"),
         *("sorted", "Exception", "ValueError", "TypeError", "RuntimeError", "len"),
         *("list", "dict", "tuple", "bool", "int", "zip", "self", "ctx", "super"),
         *("value", "gradients", "forward", "backward", "tiling"),
@@ -178,9 +177,8 @@ TAKEN = frozenset(
             "inside",
         ),
         *("place", "y", "grad", "inputs", "parameters", "scalar_sums", "channel_sums"),
-        *("by_rows", "sizes", "shape", "kernel", "kind", "which", "network"),
+        *("by_rows", "sizes", "shape", "kernel"),
         *("sums", "pairs", "trained", "total", "p"),
-        *("scalars", "by_channel", "scalar_count", "channel_count"),
     )
 )
 # A name that ends so could meet one that is derived from another.
