@@ -19,8 +19,8 @@ from compile_once import distinct
 from actsearch.evaluators.population import train_population
 from actsearch.evaluators.result import Job, Rung
 from actsearch.evaluators.screens import StaticLimits, static_screen
-from actsearch.evaluators.tasks import Split, Splits, load_task
-from actsearch.evaluators.training import Trainer
+from actsearch.evaluators.tasks import load_task
+from actsearch.evaluators.training import Trainer, on_device
 from actsearch.primitives.lowering.backends import backend_for
 
 
@@ -46,13 +46,7 @@ def main() -> None:
     for job in jobs[: options.single]:
         trainer(job)
     alone = min(options.single, len(jobs)) / (time.perf_counter() - started)
-    loaded = task.load()
-    splits = Splits(
-        *[
-            Split(s.inputs.to(options.device), s.targets.to(options.device))
-            for s in (loaded.train, loaded.validation, loaded.final)
-        ]
-    )
+    splits = on_device(task.load(), options.device)
     name = "CPU, one thread"
     if options.device != "cpu":
         name = torch.cuda.get_device_name()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -143,12 +143,15 @@ def measure_function(
     return _measured(function, tensors, [], backend=OWN, eager_saved_bytes=saved)
 
 
-def composition(expr: Expr, tensors: Sequence[Tensor]) -> Tensor:
+def composition(
+    expr: Expr, tensors: Sequence[Tensor], trained: Mapping[str, Tensor] | None = None
+) -> Tensor:
     """The expression as it is written, one torch function per operator, for torch's autograd.
 
     Args:
         tensors: inputs of shape (rows, channels), in alphabetical order of their names. The
             operators are made for float32 and wider, so half precision is converted first.
+        trained: values of the trainable parameters, which broadcast; by default their start.
     """
     program = linearise((expr,))
     wide = [t.float() if t.dtype in (torch.float16, torch.bfloat16) else t for t in tensors]
@@ -160,6 +163,8 @@ def composition(expr: Expr, tensors: Sequence[Tensor]) -> Tensor:
                 slots.append(by_name[name])
             case Constant(value):
                 slots.append(wide[0].new_tensor(value))
+            case Parameter(name) if trained is not None:
+                slots.append(trained[name])
             case Parameter(_, initial, scope):
                 size = tensors[0].shape[1:] if scope is Scope.CHANNEL else ()
                 slots.append(wide[0].new_full(size, initial).requires_grad_())

@@ -17,11 +17,19 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
 from ..errors import TaskError
-from ..primitives import ActivationSlot, Expr, Scope, inputs, parameters, parse
-from ..primitives.analysis import gaussian_moments
+from ..primitives import ActivationSlot, Expr, Scope, parameters
 from .result import Job, Result, Status
 from .tasks import Splits, Task
-from .training import CURVE_POINTS, SCORED_AT_ONCE, shuffled_batches
+from .training import (
+    CURVE_POINTS,
+    SCORED_AT_ONCE,
+    built_model,
+    candidate_of,
+    loss_diverged,
+    scored_split,
+    shuffled_batches,
+    standing_after,
+)
 
 
 def train_population(
@@ -64,12 +72,10 @@ class _Stack:
     def __init__(self, task: Task, splits: Splits, jobs: Sequence[Job], device: str) -> None:
         self.task, self.jobs, self.device = task, jobs, device
         self.started = time.perf_counter()
-        self.rungs, self.train_split = jobs[0].rungs, splits.train
-        self.scored = splits.final if jobs[0].split == "final" else splits.validation
-        exprs = [parse(job.formula) for job in jobs]
-        models = [
-            self._model(job, expr, _room(exprs)) for job, expr in zip(jobs, exprs, strict=True)
-        ]
+        self.rungs, self.scored = jobs[0].rungs, scored_split(splits, jobs[0])
+        exprs = [candidate_of(job) for job in jobs]
+        room = _room(exprs)
+        models = [self._model(job, expr, room) for job, expr in zip(jobs, exprs, strict=True)]
         self.base = copy.deepcopy(models[0]).to("meta")
         self.parameters, self.buffers = stack_module_state(models)
         rate, total = jobs[0].learning_rate, self.rungs[-1].steps
@@ -80,7 +86,7 @@ class _Stack:
         self.shared = len({job.seed for job in jobs}) == 1
         drawn = jobs[:1] if self.shared else jobs
         self.batches = [
-            shuffled_batches(self.train_split, task.batch_size, generator)
+            shuffled_batches(splits.train, task.batch_size, generator)
             for generator, _ in zip(self.generators, drawn, strict=False)
         ]
         self.alive = list(range(len(jobs)))
@@ -90,15 +96,10 @@ class _Stack:
         self.done = 0
 
     def _model(self, job: Job, expr: Expr, room: dict[str, int]) -> nn.Module:
-        if inputs(expr) not in ((), ("x",)):
-            raise TaskError(
-                f"'{expr}' takes the inputs {', '.join(inputs(expr))}, but the task gives one, x"
-            )
-        torch.manual_seed(job.seed)
-        model = self.task.build_model(lambda channels: ActivationSlot(expr, channels, **room))
-        model = model.to(self.device)
-        self.task.initialise(model, gaussian_moments(expr).gain if inputs(expr) else 1.0)
-        return model
+        def slot(channels: int) -> nn.Module:
+            return ActivationSlot(expr, channels, **room)
+
+        return built_model(self.task, expr, job.seed, self.device, slot)
 
     def train(self) -> list[Result]:
         for number, rung in enumerate(self.rungs):
@@ -140,14 +141,14 @@ class _Stack:
     def _loss(
         self, weights: dict[str, Tensor], buffers: dict[str, Tensor], batch: Tensor, targets: Tensor
     ) -> Tensor:
-        return self.task.loss(functional_call(self.base, (weights, buffers), (batch,)), targets)
+        return self.task.loss(self._outputs(weights, buffers, batch), targets)
 
     def _look(self, losses: Sequence[float]) -> None:
         for network, loss in zip(list(self.alive), losses, strict=True):
             if math.isfinite(loss):
                 self.curves[network].append((self.done, loss))
             else:
-                self._end(network, Status.DIVERGED, f"loss not finite at step {self.done}")
+                self._end(network, Status.DIVERGED, loss_diverged(self.done))
         self._drop_ended()
 
     def _settle(self, number: int) -> None:
@@ -160,16 +161,11 @@ class _Stack:
             ]
         for network, outputs in zip(list(self.alive), torch.cat(parts, dim=1), strict=True):
             score = float(self.task.score(outputs, self.scored.targets))
-            thresholds = self.jobs[network].thresholds
-            if not math.isfinite(score):
-                self._end(network, Status.DIVERGED, f"score not finite at step {self.done}")
-                continue
-            self.scores[network].append(score)
-            if number < len(thresholds) and score < thresholds[number]:
-                reason = f"score below {thresholds[number]:.4f} at rung {number + 1}"
-                self._end(network, Status.STOPPED, reason)
-            elif number == len(self.rungs) - 1:
-                self._end(network, Status.COMPLETE, "")
+            status, reason = standing_after(self.jobs[network], number, score, self.done)
+            if status is not Status.DIVERGED:
+                self.scores[network].append(score)
+            if status is not Status.COMPLETE or number == len(self.rungs) - 1:
+                self._end(network, status, reason)
         self._drop_ended()
 
     def _outputs(

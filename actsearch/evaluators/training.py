@@ -14,7 +14,7 @@ from ..errors import TaskError
 from ..primitives import Activation, Expr, inputs, parse
 from ..primitives.analysis import gaussian_moments
 from .result import Job, Result, Rung, Status
-from .tasks import Split, Splits, Task, check_splits
+from .tasks import ActivationFactory, Split, Splits, Task, check_splits
 
 CURVE_POINTS = 30
 SCORED_AT_ONCE = 2_000
@@ -47,13 +47,9 @@ class Trainer:
     def _train(self, job: Job) -> Result:
         started = time.perf_counter()
         if self._splits is None:
-            self._splits = _on_device(check_splits(self.task.load()), self.device)
-        expr = parse(job.formula)
-        if inputs(expr) not in ((), ("x",)):
-            raise TaskError(
-                f"'{expr}' takes the inputs {', '.join(inputs(expr))}, but the task gives one, x"
-            )
-        scored = self._splits.final if job.split == "final" else self._splits.validation
+            self._splits = on_device(check_splits(self.task.load()), self.device)
+        expr = candidate_of(job)
+        scored = scored_split(self._splits, job)
         scores: list[float] = []
         training: _Training | None = None
         status, reason = Status.COMPLETE, ""
@@ -62,16 +58,13 @@ class Trainer:
                 total = rung.steps if rung.own_schedule else job.rungs[-1].steps
                 training = _Training(self.task, expr, job, self._splits.train, total, self.device)
             if not training.advance(rung.steps):
-                status, reason = Status.DIVERGED, f"loss not finite at step {training.done}"
+                status, reason = Status.DIVERGED, loss_diverged(training.done)
                 break
             score = _score(self.task, training.model, scored)
-            if not math.isfinite(score):
-                status, reason = Status.DIVERGED, f"score not finite at step {training.done}"
-                break
-            scores.append(score)
-            if number < len(job.thresholds) and score < job.thresholds[number]:
-                status = Status.STOPPED
-                reason = f"score below {job.thresholds[number]:.4f} at rung {number + 1}"
+            status, reason = standing_after(job, number, score, training.done)
+            if status is not Status.DIVERGED:
+                scores.append(score)
+            if status is not Status.COMPLETE:
                 break
         return Result(
             key=job.key,
@@ -90,9 +83,9 @@ class _Training:
         self, task: Task, expr: Expr, job: Job, train: Split, total: int, device: str
     ) -> None:
         self.task, self.total = task, total
-        torch.manual_seed(job.seed)
-        self.model = task.build_model(lambda channels: Activation(expr, channels)).to(device)
-        task.initialise(self.model, gaussian_moments(expr).gain if inputs(expr) else 1.0)
+        self.model = built_model(
+            task, expr, job.seed, device, lambda channels: Activation(expr, channels)
+        )
         self.optimizer = task.optimizer(self.model.parameters(), job.learning_rate)
         self.schedule = task.schedule(self.optimizer, job.learning_rate, total)
         self.generator = torch.Generator().manual_seed(job.seed)
@@ -124,6 +117,52 @@ class _Training:
         return True
 
 
+def candidate_of(job: Job) -> Expr:
+    """The job's expression.
+
+    Raises:
+        TaskError: it reads other inputs than x.
+    """
+    expr = parse(job.formula)
+    if inputs(expr) not in ((), ("x",)):
+        raise TaskError(
+            f"'{expr}' takes the inputs {', '.join(inputs(expr))}, but the task gives one, x"
+        )
+    return expr
+
+
+def scored_split(splits: Splits, job: Job) -> Split:
+    """The part of the data that the job is scored on."""
+    return splits.final if job.split == "final" else splits.validation
+
+
+def built_model(
+    task: Task, expr: Expr, seed: int, device: str, activation: ActivationFactory
+) -> nn.Module:
+    """The task's model with initial weights drawn from the seed, for the gain of the expression."""
+    torch.manual_seed(seed)
+    model = task.build_model(activation).to(device)
+    task.initialise(model, gaussian_moments(expr).gain if inputs(expr) else 1.0)
+    return model
+
+
+def standing_after(job: Job, number: int, score: float, steps: int) -> tuple[Status, str]:
+    """How a job stands when rung `number` is scored after so many steps, and why.
+
+    COMPLETE where nothing stops it there.
+    """
+    if not math.isfinite(score):
+        return Status.DIVERGED, f"score not finite at step {steps}"
+    if number < len(job.thresholds) and score < job.thresholds[number]:
+        return Status.STOPPED, f"score below {job.thresholds[number]:.4f} at rung {number + 1}"
+    return Status.COMPLETE, ""
+
+
+def loss_diverged(steps: int) -> str:
+    """The reason of a training whose loss is not finite."""
+    return f"loss not finite at step {steps}"
+
+
 def shuffled_batches(
     split: Split, batch_size: int, generator: torch.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -144,7 +183,9 @@ def _score(task: Task, model: nn.Module, split: Split) -> float:
     return float(task.score(outputs, split.targets))
 
 
-def _on_device(splits: Splits, device: str) -> Splits:
+def on_device(splits: Splits, device: str) -> Splits:
+    """The splits in the memory of a device."""
+
     def moved(split: Split) -> Split:
         return Split(split.inputs.to(device), split.targets.to(device))
 

@@ -10,7 +10,7 @@ import inspect
 import keyword
 import re
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -52,10 +52,7 @@ def module_source(expr: Expr, *, class_name: str, provenance: Mapping[str, str])
     Raises:
         ValueError: `class_name` is not a name that the module can define.
     """
-    if not re.fullmatch(r"[A-Za-z]\w*", class_name, re.ASCII) or keyword.iskeyword(class_name):
-        raise ValueError(f"class_name={class_name!r} must be a Python identifier")
-    if class_name in _TAKEN or hasattr(functions, class_name):
-        raise ValueError(f"class_name={class_name!r} is a name that the module uses itself")
+    check_class_name(class_name, (*_TAKEN, *vars(functions)))
     forward, backward = forward_program(expr), backward_program(expr)
     parts = [
         docstring(expr, class_name, provenance, _NOTES),
@@ -68,6 +65,14 @@ def module_source(expr: Expr, *, class_name: str, provenance: Mapping[str, str])
         _module_class(expr, class_name),
     ]
     return "\n\n\n".join(parts).replace("\n\n\nfrom __future__", "\n\nfrom __future__") + "\n"
+
+
+def check_class_name(class_name: str, taken: Iterable[str]) -> None:
+    """Raises ValueError if it is no identifier, or one of the names that the module uses."""
+    if not re.fullmatch(r"[A-Za-z]\w*", class_name, re.ASCII) or keyword.iskeyword(class_name):
+        raise ValueError(f"class_name={class_name!r} must be a Python identifier")
+    if class_name in taken:
+        raise ValueError(f"class_name={class_name!r} is a name that the module uses itself")
 
 
 def class_name_for(name: str = "") -> str:

@@ -7,7 +7,6 @@ The kernels are those that actsearch runs itself; around them come an autograd f
 from __future__ import annotations
 
 import inspect
-import keyword
 import re
 from collections.abc import Mapping
 
@@ -16,7 +15,7 @@ from actsearch.primitives.lowering import layout
 from actsearch.primitives.lowering.triton_source import kernel_parts
 from actsearch.primitives.lowering.triton_text import folded, indented
 
-from .export import description, docstring, returned_text
+from .export import check_class_name, description, docstring, returned_text
 
 _IMPORTS = """\
 from __future__ import annotations
@@ -70,16 +69,14 @@ def triton_module_source(expr: Expr, *, class_name: str, provenance: Mapping[str
         ValueError: `class_name` is not a name that the module can define.
         DerivativeError: an operator in it has no derivative in closed form.
     """
-    if not re.fullmatch(r"[A-Za-z]\w*", class_name, re.ASCII) or keyword.iskeyword(class_name):
-        raise ValueError(f"class_name={class_name!r} must be a Python identifier")
     head = docstring(expr, class_name, provenance, _NOTES)
     parts = kernel_parts(expr)
     functions = (layout.laid_out_alike, layout.channel_layout, layout.is_dense)
     parts += [inspect.getsource(function).rstrip() for function in functions]
     count = len(inputs(expr)) or 1
     defined = re.findall(r"^(?:def )?(\w+)", "\n".join((_IMPORTS, *parts)), re.MULTILINE)
-    if class_name in (*defined, "torch", "triton", "tl", "nn", "Any", "Sequence", "Tensor"):
-        raise ValueError(f"class_name={class_name!r} is a name that the module uses itself")
+    imported = ("torch", "triton", "tl", "nn", "Any", "Sequence", "Tensor")
+    check_class_name(class_name, (*defined, *imported))
     parts.append(_AUTOGRAD.format(class_name=class_name, count=count))
     parts.append(_module_class(expr, class_name))
     return f"{head}\n\n{_IMPORTS}\n\n" + "\n\n\n".join(parts) + "\n"

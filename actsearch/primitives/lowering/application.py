@@ -50,10 +50,8 @@ def _eager_value(binding: Binding, tensors: Sequence[Tensor], dim: int) -> Tenso
         for leaf, tensor in zip(binding.leaves, tensors, strict=True)
         if leaf is not None
     }
-    first = tensors[0]
-    if not any(tensor is first for tensor in bindings.values()):
-        return eager.evaluate(binding.expr, {"": first, **bindings})
-    return eager.evaluate(binding.expr, bindings)
+    # The first gives shape and dtype, whether it is read or not.
+    return eager.evaluate(binding.expr, {"": tensors[0], **bindings})
 
 
 class _Kernel(torch.autograd.Function):
