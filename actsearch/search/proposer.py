@@ -64,11 +64,16 @@ class Proposer:
                 self._known.remember(fingerprint(activation.expr), activation.name)
 
     def next(self) -> Candidate | None:
-        """The next candidate; None if `patience` proposals in a row were rejected."""
+        """The next candidate; None if there is no other.
+
+        That is known when the strategy says so or `patience` proposals in a row were rejected.
+        """
         for _ in range(self.patience):
             rng = np.random.default_rng([self.seed, self.proposed])
-            self.proposed += 1
             proposal = self.strategy.propose(rng)
+            if proposal is None:
+                return None
+            self.proposed += 1
             text = proposal.expr.text
             verdict = self._verdicts.get(text)
             if verdict is None:

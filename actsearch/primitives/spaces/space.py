@@ -7,7 +7,7 @@ that is all that mutation and crossover need.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -80,6 +80,34 @@ def replay(space: Space, decisions: Decisions) -> Proposal:
         return decisions[slot]
 
     return propose(space, answer)
+
+
+def enumerated(space: Space) -> Iterator[Proposal]:
+    """Every candidate of the space, in the order of its options, the last question fastest.
+
+    Sequences of answers that give the same expression come each for itself.
+    """
+    path: list[tuple[Sequence[str], int]] = []
+    while True:
+        answers = iter(range(len(path)))
+
+        def answer(
+            slot: str, options: Sequence[str], answers: Iterator[int] = answers
+        ) -> str:
+            number = next(answers, None)
+            if number is None:
+                path.append((tuple(options), 0))
+                number = len(path) - 1
+            known, chosen = path[number]
+            return known[chosen]
+
+        yield propose(space, answer)
+        while path and path[-1][1] + 1 == len(path[-1][0]):
+            path.pop()
+        if not path:
+            return
+        options, chosen = path[-1]
+        path[-1] = (options, chosen + 1)
 
 
 def mutate(space: Space, parent: Decisions, rng: np.random.Generator) -> Proposal:

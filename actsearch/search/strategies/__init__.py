@@ -3,13 +3,15 @@
 from collections.abc import Callable, Mapping
 
 from .evolution import AgingEvolution
+from .exhaustive import ExhaustiveSearch
 from .random import RandomSearch
 from .strategy import Observation, Strategy
 
 STRATEGIES: Mapping[str, Callable[..., Strategy]] = {
     "evolution": AgingEvolution,
+    "exhaustive": ExhaustiveSearch,
     "random": RandomSearch,
 }
 """Each takes the space and the strategy settings of the configuration."""
 
-__all__ = ["STRATEGIES", "AgingEvolution", "Observation", "RandomSearch", "Strategy"]
+__all__ = ["STRATEGIES", "AgingEvolution", "ExhaustiveSearch", "Observation", "RandomSearch", "Strategy"]

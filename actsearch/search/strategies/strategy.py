@@ -33,8 +33,11 @@ class Strategy(Protocol):
     the proposal's number, so that a strategy keeps no random state that a resume would lose.
     """
 
-    def propose(self, rng: np.random.Generator) -> Proposal:
-        """The next candidate; it may be one that is screened out, then the next is asked for."""
+    def propose(self, rng: np.random.Generator) -> Proposal | None:
+        """The next candidate; it may be one that is screened out, then the next is asked for.
+
+        None if the space holds no other.
+        """
         ...
 
     def observe(self, observation: Observation) -> None:
