@@ -27,7 +27,7 @@ from actsearch.evaluators.tasks import load_task
 from actsearch.primitives import Activation, ActivationSlot, Expr, inputs
 from actsearch.primitives.lowering.backends import backend_for
 from actsearch.primitives.lowering.eager import by_channel
-from actsearch.primitives.spaces import UnaryBinary, sample
+from actsearch.primitives.spaces import UnaryBinary
 
 
 def main() -> None:
@@ -120,7 +120,7 @@ def distinct(count: int) -> list[Expr]:
     """Candidates of the default space that read x, all different."""
     space, found, draw = UnaryBinary(), {}, 0
     while len(found) < count:
-        expr = sample(space, np.random.default_rng(draw)).expr
+        expr = space.sample(np.random.default_rng(draw)).expr
         draw += 1
         if inputs(expr):
             found[expr.text] = expr

@@ -15,15 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from random_candidates import random_candidates
 from scipy.stats import kendalltau
 
 from actsearch.evaluators.cost import measure_cost
 from actsearch.evaluators.cost_model import CostModel, measure_operators
-from actsearch.evaluators.screens import StaticLimits
-from actsearch.primitives import Expr, infix, read_formula
+from actsearch.primitives import infix, read_formula
 from actsearch.primitives.spaces import UnaryBinary
-from actsearch.search.proposer import Proposer
-from actsearch.search.strategies import RandomSearch
 
 SHOWN = 5
 
@@ -38,7 +36,7 @@ def main() -> None:
     torch.set_num_threads(1)
 
     model = CostModel(measure_operators(options.device))
-    exprs = _candidates(options.candidates, options.seed)
+    exprs = random_candidates(UnaryBinary(), options.candidates, options.seed)
     measured, backends = [], set()
     for expr in (*exprs, read_formula("relu")):
         cost = measure_cost(expr, device=options.device, elements=options.elements)
@@ -80,14 +78,6 @@ def main() -> None:
     out = Path(__file__).parent / "results" / "cost-model.md"
     out.write_text(text)
     print(f"wrote {out}")
-
-
-def _candidates(count: int, seed: int) -> list[Expr]:
-    proposer = Proposer(RandomSearch(UnaryBinary()), StaticLimits(), seed, patience=10_000)
-    found: list[Expr] = []
-    while len(found) < count and (candidate := proposer.next()) is not None:
-        found.append(candidate.proposal.expr)
-    return found
 
 
 if __name__ == "__main__":

@@ -18,16 +18,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from random_candidates import random_candidates
 from scipy.stats import kendalltau
 
 from actsearch.evaluators.ray_pool import RayPool
 from actsearch.evaluators.result import Job, Result, Rung
-from actsearch.evaluators.screens import StaticLimits
 from actsearch.evaluators.tasks import load_task
 from actsearch.evaluators.training import Trainer
 from actsearch.primitives.spaces import UnaryBinary
-from actsearch.search.proposer import Proposer
-from actsearch.search.strategies import RandomSearch
 
 SEEDS = (1, 2)
 SHARES_ALONE = (1 / 16, 1 / 8, 1 / 4)
@@ -44,7 +42,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     task = load_task(options.task, options.data)
-    formulas = _candidates(options.candidates, options.seed)
+    formulas = [
+        str(expr) for expr in random_candidates(UnaryBinary(2), options.candidates, options.seed)
+    ]
 
     full = task.steps
     on_the_way = tuple(Rung(max(1, round(full * share))) for share in SHARES_ON_THE_WAY)
@@ -102,14 +102,6 @@ def main() -> None:
     out = Path(__file__).parent / "results" / f"rungs-{options.task}.md"
     out.write_text(text)
     print(f"wrote {out}")
-
-
-def _candidates(count: int, seed: int) -> list[str]:
-    proposer = Proposer(RandomSearch(UnaryBinary(2)), StaticLimits(), seed, patience=10_000)
-    found = []
-    while len(found) < count and (candidate := proposer.next()) is not None:
-        found.append(str(candidate.proposal.expr))
-    return found
 
 
 def _last(result: Result) -> float:

@@ -25,12 +25,12 @@ from actsearch.evaluators.ray_pool import RayPool
 from actsearch.evaluators.result import Job, Rung
 from actsearch.evaluators.training import Trainer
 from actsearch.primitives import baselines, infix, parse
-from actsearch.primitives.spaces import sample
 from actsearch.runs.journal import SEARCH
 from actsearch.runs.leaderboard import ranked
 from actsearch.runs.run import Run
 from actsearch.search.config import load_config, resolve
 from actsearch.search.engine import Engine
+from actsearch.search.execution import spectrum_on
 
 
 def main() -> None:
@@ -64,7 +64,7 @@ def main() -> None:
     ):
         begun = time.perf_counter()
         with RayPool(trainer, workers=workers) as pool:
-            engine = Engine(config, run, pool, lambda progress: None)
+            engine = Engine(config, run, pool, spectrum_on(task))
             engine.search()
             with_start = time.perf_counter() - begun
         entries = run.journal.entries(SEARCH)
@@ -73,12 +73,12 @@ def main() -> None:
         worker_seconds = sum(e.result.seconds for e in entries)
     print(f"engine: {proposed} proposals in {with_start:.1f} s", flush=True)
 
-    space = config.make_space()
+    space = config.space
     best, plain_winner, seed = -np.inf, "", entries[0].job.seed
     begun = time.perf_counter()
     for attempt in range(proposed):
         rng = np.random.default_rng([options.seed, attempt])
-        formula = str(sample(space, rng).expr)
+        formula = str(space.sample(rng).expr)
         result = run_job(trainer, Job(str(attempt), formula, seed, task.learning_rate, full))
         if result.standing and result.scores[-1] > best:
             best, plain_winner = result.scores[-1], formula

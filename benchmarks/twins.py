@@ -14,16 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from random_candidates import random_candidates
 
 from actsearch.evaluators.ray_pool import RayPool
 from actsearch.evaluators.result import Job, Result, Rung
-from actsearch.evaluators.screens import StaticLimits
 from actsearch.evaluators.tasks import load_task
 from actsearch.evaluators.training import Trainer
 from actsearch.primitives.analysis import gaussian_moments
 from actsearch.primitives.spaces import UnaryBinary
-from actsearch.search.proposer import Proposer
-from actsearch.search.strategies import RandomSearch
 
 
 def main() -> None:
@@ -34,13 +32,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     task = load_task(options.task)
-    proposer = Proposer(RandomSearch(UnaryBinary(1)), StaticLimits(), options.seed, 10_000)
-    jobs, count = [], 0
-    while count < options.candidates:
-        candidate = proposer.next()
-        if candidate is None:
-            break
-        expr = candidate.proposal.expr
+    jobs, count = [], options.candidates
+    for number, expr in enumerate(random_candidates(UnaryBinary(1), count, options.seed)):
         moments = gaussian_moments(expr)
         spread = (moments.second - moments.mean**2) ** 0.5
         twins = {
@@ -51,9 +44,8 @@ def main() -> None:
             "f + s": (f"add({spread!r}, {expr})", 1),
         }
         for name, (formula, seed) in twins.items():
-            key = f"{count}/{name}"
+            key = f"{number}/{name}"
             jobs.append(Job(key, formula, seed, task.learning_rate, (Rung(task.steps),)))
-        count += 1
     results: dict[str, Result] = {}
     with RayPool(Trainer(task), workers=len(os.sched_getaffinity(0))) as pool:
         for job in jobs:

@@ -16,6 +16,7 @@ budget = 20
 [strategy]
 population_size = 8
 tournament_size = 3
+[search]
 lookback = 4
 [finals]
 contenders = 2

@@ -16,7 +16,7 @@ PACKAGE = Path(actsearch.__file__).parent
 ALLOWED = {
     "primitives": set(),
     "evaluators": {"primitives"},
-    "runs": {"primitives", "evaluators.result"},
+    "runs": {"primitives", "evaluators.result", "evaluators.pareto", "evaluators.cost_model"},
     "search": {"primitives", "evaluators", "runs"},
 }
 

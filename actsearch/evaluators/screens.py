@@ -34,10 +34,14 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """Accepted (no reason), or rejected for a reason, with the figure that decided."""
+    """Accepted (no reason), or rejected for a reason, with the figure that decided.
+
+    `known` names the known activation that an accepted candidate equals.
+    """
 
     reason: Reason | None = None
     figure: str = ""
+    known: str = ""
 
     @property
     def accepted(self) -> bool:

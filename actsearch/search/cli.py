@@ -45,12 +45,29 @@ InProcess = Annotated[bool, typer.Option(help="Train in this process, for debugg
 
 @app.command()
 def launch(
-    space: Annotated[str | None, typer.Option(help="Which candidates: unary-binary.")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="Settings of a published search: swish-2017, gecco-2020, pangaea-2022 or "
+            "aquasurf-2023; --config and options given here win."
+        ),
+    ] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(
+            help="unary-binary, tree, four-node, gated, correction, rational or piecewise. "
+            "[default: unary-binary]"
+        ),
+    ] = None,
     budget: Annotated[
         int | None, typer.Option(help="Candidates that enter training. [default: 500]")
     ] = None,
     strategy: Annotated[
-        str | None, typer.Option(help="evolution or random. [default: evolution]")
+        str | None,
+        typer.Option(
+            help="evolution, genetic, reinforce, surrogate, optuna:SAMPLER, random or exhaustive. "
+            "[default: evolution]"
+        ),
     ] = None,
     task: Annotated[
         str | None,
@@ -77,6 +94,10 @@ def launch(
         float | None,
         typer.Option(help="Score points for each doubling of the cost over relu's. [default: 0]"),
     ] = None,
+    objectives: Annotated[
+        str | None,
+        typer.Option(help="score,cost,complexity or some of them. [default: score]"),
+    ] = None,
 ) -> None:
     """Search, then retrain the best against known activations, and print the leaderboard."""
     from ..runs.run import Run
@@ -84,21 +105,24 @@ def launch(
     from .cost import with_costs
     from .execution import carry_on
     from .pools import PoolOptions
+    from .presets import merged, preset_table
 
     options = PoolOptions(
         workers, cpus_per_worker, gpus_per_worker, address, job_timeout, in_process
     )
-    table = read_config(config) if config else {}
+    table = preset_table(preset) if preset else {}
+    table = merged(table, read_config(config)) if config else table
     table.pop("versions", None)
     if task and task != _section(table, "task").get("name", task):
         table = without_task_defaults(table)
         _err.print("note: data, learning rate and rungs of the other task are left out")
+    named = {"space": space, "strategy": strategy}
+    table = merged(table, {key: {"name": name} for key, name in named.items() if name})
     for section, key, value in (
         (None, "seed", seed),
         (None, "budget", budget),
-        ("space", "name", space),
-        ("strategy", "name", strategy),
-        ("strategy", "cost_weight", cost_weight),
+        ("search", "cost_weight", cost_weight),
+        ("search", "objectives", objectives.split(",") if objectives else None),
         ("task", "name", task),
         ("task", "data", str(data) if data else None),
     ):
@@ -108,7 +132,7 @@ def launch(
     settings, loaded = resolve(load_config(table))
     given = bool(settings.costs)
     settings = with_costs(settings, options.device)
-    if settings.strategy.cost_weight:
+    if settings.models_cost:
         known = "taken from the table [costs]" if given else "measured on this machine"
         _err.print(f"note: the costs of operators are {known}")
     path = out or _free_directory(settings.task.name)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 from typing import Any, get_args, get_origin, get_type_hints
 
+import numpy as np
 import torch
 from pydantic import TypeAdapter, ValidationError
 
@@ -19,45 +20,32 @@ from ..evaluators.result import Rung
 from ..evaluators.screens import StaticLimits
 from ..evaluators.tasks import Task, load_task, task_fingerprint
 from ..evaluators.training import full_rungs
+from ..primitives import Expr
 from ..primitives.lowering.backends import backend_for
 from ..primitives.operators import did_you_mean
-from ..primitives.spaces import Space, UnaryBinary
-from .strategies import STRATEGIES, Strategy
+from ..primitives.spaces import SPACES, Space, UnaryBinary
+from .strategies import STRATEGIES, Strategy, Surroundings
+from .strategies.evolution import EvolutionSettings
 
 
 @dataclass(frozen=True)
-class SpaceSettings:
-    """Which candidates exist; the fields after `name` are those of the space."""
-
-    name: str = "unary-binary"
-    units: int = 2
-    operators: str = "swish-2017"
-    beta_scope: str = "channel"
-
-
-@dataclass(frozen=True)
-class StrategySettings:
-    """Which candidate next.
+class SearchSettings:
+    """What holds for every strategy.
 
     Args:
         lookback: proposal i knows the results of candidates 0 to i - lookback, whatever the
             number of workers; at most so many trainings are under way at a time.
         patience: proposals in a row without a new candidate, after which the space counts as
             exhausted.
-        population_size, tournament_size: of aging evolution; believed to be PANGAEA's values
-            (arXiv:2006.03179), not checked against its text.
-        crossover, fresh: shares of children from two parents and of random newcomers.
+        objectives: `score` first, then what else is to be small: `cost` by the table `costs`,
+            and `complexity`, the number of nodes.
         cost_weight: score points that a candidate must bring for each doubling of its cost over
             relu's, by the table `costs`; 0 leaves cost out.
     """
 
-    name: str = "evolution"
     lookback: int = 16
     patience: int = 2_000
-    population_size: int = 64
-    tournament_size: int = 16
-    crossover: float = 0.2
-    fresh: float = 0.1
+    objectives: tuple[str, ...] = ("score",)
     cost_weight: float = 0.0
 
 
@@ -117,14 +105,18 @@ class FinalsSettings:
 class Config:
     """A run: its results are a function of these settings and nothing else.
 
+    `space` is one of `SPACES`, and `strategy` the settings of one of `STRATEGIES`; in TOML each is
+    a table with a `name`.
+
     `costs` holds nanoseconds per element by operator, as of `evaluators.cost_model`; launch
     measures it if `cost_weight` asks for it, and resume reads it.
     """
 
     seed: int = 0
     budget: int = 500
-    space: SpaceSettings = field(default_factory=SpaceSettings)
-    strategy: StrategySettings = field(default_factory=StrategySettings)
+    space: Space = field(default_factory=UnaryBinary)
+    strategy: Any = field(default_factory=EvolutionSettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
     task: TaskSettings = field(default_factory=TaskSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     screens: StaticLimits = field(default_factory=StaticLimits)
@@ -132,23 +124,43 @@ class Config:
     costs: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def strategy_name(self) -> str:
+        """The strategy's, as of `STRATEGIES`."""
+        kind = type(self.strategy)
+        return next(name for name, (settings, _) in STRATEGIES.items() if settings is kind)
+
+    @property
+    def models_cost(self) -> bool:
+        """Whether a proposal may depend on the cost of candidates."""
+        return self.search.cost_weight > 0 or COST in self.search.objectives
+
     def to_dict(self) -> dict[str, Any]:
         """TOML-ready form; without `costs` if there are none."""
         table = _plain(asdict(self))
+        table["space"] = {"name": self.space.name, **table["space"]}
+        table["strategy"] = {"name": self.strategy_name, **table["strategy"]}
         return table if self.costs else {k: v for k, v in table.items() if k != "costs"}
 
-    def make_space(self) -> Space:
-        """The space of the configuration."""
-        settings = asdict(self.space)
-        settings.pop("name")
-        return UnaryBinary(**settings)
+    def make_strategy(self, spectrum: Callable[[Expr], np.ndarray]) -> Strategy:
+        """The strategy of the configuration, at its start.
 
-    def make_strategy(self, space: Space) -> Strategy:
-        """The strategy of the configuration, at its start."""
-        return STRATEGIES[self.strategy.name](space, self.strategy)
+        Args:
+            spectrum: of a candidate on the run's task, as of `Surroundings`.
+        """
+        surroundings = Surroundings(
+            self.space,
+            self.budget,
+            len(self.search.objectives),
+            len(self.training.rungs),
+            spectrum,
+        )
+        _, make = STRATEGIES[self.strategy_name]
+        return make(surroundings, self.strategy)
 
 
-SPACES = (UnaryBinary.name,)
+COST, COMPLEXITY = "cost", "complexity"
+_OBJECTIVES = ("score", COST, COMPLEXITY)
 
 
 def load_config(table: Mapping[str, Any]) -> Config:
@@ -157,15 +169,17 @@ def load_config(table: Mapping[str, Any]) -> Config:
     Raises:
         ConfigError: a setting is unknown, of the wrong type or out of range; names it.
     """
-    _refuse_unknown(table, Config)
-    try:
-        config = TypeAdapter(Config).validate_python(dict(table))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(
-            f"setting {where}={first['input']!r} is not valid: {first['msg'].lower()}"
-        ) from None
+    hints = get_type_hints(Config)
+    kinds = {
+        "space": SPACES,
+        "strategy": {name: settings for name, (settings, _) in STRATEGIES.items()},
+    }
+    _refuse_unknown({key: None if key in kinds else value for key, value in table.items()}, Config)
+    settings = {
+        key: _chosen(key, value, kinds[key]) if key in kinds else _validated(key, value, hints[key])
+        for key, value in table.items()
+    }
+    config = Config(**settings)
     _check(config)
     return config
 
@@ -248,31 +262,25 @@ def versions() -> dict[str, str]:
 
 
 def _check(config: Config) -> None:
-    strategy, training, finals = config.strategy, config.training, config.finals
+    search, training, finals = config.search, config.training, config.finals
     screens = config.screens
     checks = [
         ("seed", config.seed, config.seed >= 0, "at least 0"),
         ("budget", config.budget, config.budget >= 1, "at least 1"),
-        ("strategy.lookback", strategy.lookback, strategy.lookback >= 1, "at least 1"),
-        ("strategy.patience", strategy.patience, strategy.patience >= 1, "at least 1"),
+        ("search.lookback", search.lookback, search.lookback >= 1, "at least 1"),
+        ("search.patience", search.patience, search.patience >= 1, "at least 1"),
         (
-            "strategy.population_size",
-            strategy.population_size,
-            strategy.population_size >= 2,
-            "at least 2",
+            "search.objectives",
+            search.objectives,
+            search.objectives[:1] == ("score",)
+            and set(search.objectives) <= set(_OBJECTIVES)
+            and len(set(search.objectives)) == len(search.objectives),
+            "score, and after it cost or complexity or both",
         ),
         (
-            "strategy.tournament_size",
-            strategy.tournament_size,
-            1 <= strategy.tournament_size <= strategy.population_size,
-            "1 to population_size",
-        ),
-        ("strategy.crossover", strategy.crossover, 0 <= strategy.crossover <= 1, "0 to 1"),
-        ("strategy.fresh", strategy.fresh, 0 <= strategy.fresh <= 1, "0 to 1"),
-        (
-            "strategy.cost_weight",
-            strategy.cost_weight,
-            0 <= strategy.cost_weight < float("inf"),
+            "search.cost_weight",
+            search.cost_weight,
+            0 <= search.cost_weight < float("inf"),
             "at least 0",
         ),
         *(
@@ -334,9 +342,36 @@ def _check(config: Config) -> None:
     for name, value, good, wanted in checks:
         if not good:
             raise ConfigError(f"setting {name}={value!r} must be {wanted}")
-    _check_name("space", config.space.name, SPACES)
-    _check_name("strategy", config.strategy.name, tuple(STRATEGIES))
-    config.make_space()
+
+
+def _chosen(section: str, table: Any, kinds: Mapping[str, type]) -> Any:
+    """Settings of the kind that `name` says; the first kind of the configuration's default."""
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"setting {section}={table!r} must be a table, [{section}]")
+    rest = dict(table)
+    name = rest.pop("name", _DEFAULT_NAMES[section])
+    if not isinstance(name, str):
+        raise ConfigError(f"setting {section}.name={name!r} must be a string")
+    name, colon, variant = name.partition(":")
+    if colon:
+        rest["sampler"] = variant
+    _check_name(section, name, tuple(kinds))
+    _refuse_unknown(rest, kinds[name], section)
+    return _validated(section, rest, kinds[name])
+
+
+def _validated(name: str, value: Any, kind: Any) -> Any:
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in (name, *first["loc"]))
+        raise ConfigError(
+            f"setting {where}={first['input']!r} is not valid: {first['msg'].lower()}"
+        ) from None
+
+
+_DEFAULT_NAMES = {"space": UnaryBinary.name, "strategy": "evolution"}
 
 
 def _in_order(rungs: tuple[Rung, ...]) -> bool:

@@ -105,7 +105,7 @@ def with_costs(config: Config, device: str) -> Config:
         ConfigError: the table that it has lacks an entry or has an unknown one, or the device is
             not there.
     """
-    if not config.strategy.cost_weight:
+    if not config.models_cost:
         return config
     if not config.costs:
         return replace(config, costs=measure_operators(device))

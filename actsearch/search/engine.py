@@ -1,9 +1,4 @@
-"""The loop: propose, train, record, observe. Resuming is the same loop over a longer journal.
-
-Proposal i is made after the strategy observed the results of candidates 0 to i - lookback, in
-that order, and no others; thresholds of its rungs come from the same results. So what is
-proposed depends on the configuration alone, not on workers or on which of them was faster.
-"""
+"""The loop: propose, train, record, observe. Resuming is the same loop over a longer journal."""
 
 from __future__ import annotations
 
@@ -16,15 +11,17 @@ import numpy as np
 
 from ..errors import RunError, TaskError
 from ..evaluators.cost_model import CostModel
+from ..evaluators.new_functions import NewFunctionScreen
 from ..evaluators.pool import Pool
 from ..evaluators.result import Job, Result, Status
-from ..primitives import Expr, baselines, known_activations
+from ..primitives import Expr, baselines, known_activations, node_count, parse
 from ..runs.journal import BASELINES, FINALS, SEARCH, Entry
 from ..runs.leaderboard import ranked
 from ..runs.run import Run
-from .config import Config
+from .candidates import Candidate, candidates
+from .config import COMPLEXITY, COST, Config
 from .finals import Arm, FinalJob, contenders, final_jobs, finals_table, sweep_jobs
-from .proposer import Candidate, Proposer
+from .proposer import Proposer
 from .strategies import Observation
 
 _SEARCH_SEED, _SWEEP_SEED, _FINAL_SEED = 1, 2, 3
@@ -64,13 +61,20 @@ class Engine:
         config: resolved.
         run: opened for writing; results that it holds are not trained again.
         pool: trains.
+        spectrum: features of a candidate on the run's task, for strategies that ask for them.
         show: called with the progress whenever it changed, and every half second.
     """
 
     def __init__(
-        self, config: Config, run: Run, pool: Pool, show: Callable[[Progress], None]
+        self,
+        config: Config,
+        run: Run,
+        pool: Pool,
+        spectrum: Callable[[Expr], np.ndarray],
+        show: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
         self.config, self.run, self.pool, self.show = config, run, pool, show
+        self.spectrum = spectrum
         self.progress = Progress()
         self.cost_model = CostModel(config.costs)
         searched = run.journal.entries(SEARCH)
@@ -96,36 +100,19 @@ class Engine:
             RunError: the journal does not belong to this configuration or code.
         """
         config = self.config
-        self._train_baselines()
-        space = config.make_space()
-        strategy = config.make_strategy(space)
-        proposer = Proposer(
-            strategy,
-            config.screens,
-            config.seed,
-            config.strategy.patience,
-            list(known_activations().values()),
-        )
+        strategy = config.make_strategy(self.spectrum)
+        for entry in self._train_baselines():
+            strategy.observe(self._observation(entry))
+        screen = NewFunctionScreen(config.screens, list(known_activations().values()))
+        proposer = Proposer(strategy, screen, config.seed, config.search.patience)
         self._start_stage("search", config.budget)
         entries: list[Entry] = []
-        at_rung: list[list[float]] = [[] for _ in config.training.rungs[:-1]]
-        observed = 0
-        exhausted = False
-        for index in range(config.budget):
-            while observed <= index - config.strategy.lookback:
-                entry = self._result_of(entries[observed].job)
-                decisions = entry.details["decisions"]
-                strategy.observe(Observation(decisions, entry.result, entry.standing))
-                for scores, score in zip(at_rung, entry.result.scores, strict=False):
-                    scores.append(score)
-                observed += 1
-            candidate = proposer.next()
-            self.progress.proposed = proposer.proposed
-            self.progress.rejected = dict(proposer.rejected)
-            if candidate is None:
-                exhausted = True
-                break
-            entries.append(self._submit_candidate(index, candidate, at_rung, proposer))
+
+        def observation(index: int) -> Observation:
+            return self._observation(self._result_of(entries[index].job))
+
+        for candidate in candidates(config, proposer, observation):
+            entries.append(self._submit_candidate(len(entries), candidate, proposer))
             self._collect(timeout=0)
         for entry in entries:
             self._result_of(entry.job)
@@ -135,7 +122,7 @@ class Engine:
                 "proposed": proposer.proposed,
                 "rejected": dict(sorted(proposer.rejected.items())),
                 "trained": len(entries),
-                "exhausted": exhausted,
+                "exhausted": len(entries) < config.budget,
             },
         )
 
@@ -157,54 +144,68 @@ class Engine:
         ended = self._train_all("finals", finals)
         self.run.journal.set_attribute("finals", finals_table(finals, ended, settings.confidence))
 
-    def _train_baselines(self) -> None:
+    def _train_baselines(self) -> list[Entry]:
         rungs, rate = self.config.training.rungs, self.config.training.learning_rate
         (seed,) = self._seeds(_SEARCH_SEED, 1)
         jobs = [Job(f"{BASELINES}/{b.name}", b.expr.text, seed, rate, rungs) for b in baselines()]
         self._start_stage("baselines", len(jobs))
         for index, (job, baseline) in enumerate(zip(jobs, baselines(), strict=True)):
-            details = {"index": index, **self._penalty(baseline.expr)}
+            details = {"index": index, **self._priced(baseline.expr)}
             self._submit(BASELINES, job, baseline.name, details)
-        results = [self._result_of(job).result for job in jobs]
+        entries = [self._result_of(job) for job in jobs]
+        results = [entry.result for entry in entries]
         if all(result.standing is None for result in results):
             raise TaskError(
                 f"task {self.config.task.name} trained none of the {len(jobs)} known activations: "
                 f"{results[0].reason or results[0].status}; mend the task and launch a new run"
             )
+        return entries
 
-    def _submit_candidate(
-        self, index: int, candidate: Candidate, at_rung: list[list[float]], proposer: Proposer
-    ) -> Entry:
+    def _submit_candidate(self, index: int, candidate: Candidate, proposer: Proposer) -> Entry:
         training = self.config.training
         (seed,) = self._seeds(_SEARCH_SEED, 1)
-        thresholds = tuple(
-            float(np.quantile(scores[-training.window :], 1 - training.keep))
-            if len(scores) >= training.least_scores and training.keep < 1
-            else float("-inf")
-            for scores in at_rung
-        )
         job = Job(
             key=f"{SEARCH}/{index}",
             formula=candidate.proposal.expr.text,
             seed=seed,
             learning_rate=training.learning_rate,
             rungs=training.rungs,
-            thresholds=thresholds,
+            thresholds=candidate.thresholds,
         )
         details = {
             "index": index,
             "decisions": dict(candidate.proposal.decisions),
-            "known": candidate.known,
+            "known": candidate.known or None,
             "proposed": proposer.proposed,
             "rejected": dict(sorted(proposer.rejected.items())),
-            **self._penalty(candidate.proposal.expr),
+            **self._priced(candidate.proposal.expr),
         }
+        self.progress.proposed = proposer.proposed
+        self.progress.rejected = dict(proposer.rejected)
         return self._submit(SEARCH, job, f"#{index}", details)
 
-    def _penalty(self, expr: Expr) -> dict[str, Any]:
-        """What the cost of an expression takes off its score; empty where cost is not weighed."""
-        weight = self.config.strategy.cost_weight
-        return {"penalty": self.cost_model.penalty(expr, weight)} if weight else {}
+    def _priced(self, expr: Expr) -> dict[str, Any]:
+        """What the run weighs of an expression besides its score; empty where that is nothing."""
+        search = self.config.search
+        prices: dict[str, Any] = {}
+        if search.cost_weight:
+            prices["penalty"] = self.cost_model.penalty(expr, search.cost_weight)
+        if len(search.objectives) > 1:
+            values = {
+                COMPLEXITY: lambda: node_count(expr),
+                COST: lambda: self.cost_model.cost(expr),
+            }
+            prices["costs"] = {name: values[name]() for name in search.objectives[1:]}
+        return prices
+
+    def _observation(self, entry: Entry) -> Observation:
+        return Observation(
+            parse(entry.job.formula),
+            entry.details.get("decisions"),
+            entry.result,
+            entry.standing,
+            tuple(entry.details.get("costs", {}).values()),
+        )
 
     def _submit(
         self, study: str, job: Job, label: str, details: dict[str, Any] | None = None

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import shlex
 import signal
+from collections.abc import Callable
+from functools import cache
 
+import numpy as np
 import torch
 from rich.console import Console
 
-from ..evaluators.tasks import Task
+from ..evaluators.tasks import Task, check_splits
+from ..primitives import Expr
 from ..runs.leaderboard import leaderboard
 from ..runs.run import Run
 from .config import Config
 from .engine import Engine
 from .finals import smallest_p
 from .pools import PoolOptions, make_pool
-from .terminal import leaderboard_table, progress_display
+from .terminal import leaderboard_table, progress_display, size
 
 
 def carry_on(
@@ -34,7 +38,7 @@ def carry_on(
     path = shlex.quote(str(run.path))
     try:
         with make_pool(task, options) as pool, progress_display(err) as show:
-            engine = Engine(config, run, pool, show)
+            engine = Engine(config, run, pool, spectrum_on(task), show)
             engine.search()
             engine.finals()
     except KeyboardInterrupt:
@@ -50,16 +54,28 @@ def carry_on(
     summary = board["search"]
     if summary["exhausted"]:
         err.print(
-            f"the space is exhausted: {config.strategy.patience:,} proposals in a row gave no "
-            f"new candidate, after {summary['trained']} of {config.budget}"
+            f"no new candidate is left after {summary['trained']} of {config.budget}: the space "
+            f"ended, or {config.search.patience:,} proposals in a row gave none"
         )
     err.print(f"next:  search export {path}   or   search report {path}")
 
 
+def spectrum_on(task: Task) -> Callable[[Expr], np.ndarray]:
+    """Features of candidates on a task; its data are loaded when they are first asked for."""
+    splits = cache(lambda: check_splits(task.load()))
+
+    def spectrum(expr: Expr) -> np.ndarray:
+        from ..evaluators.spectra import fisher_spectrum
+
+        return fisher_spectrum(task, splits(), expr)
+
+    return spectrum
+
+
 def _introduce(run: Run, config: Config, options: PoolOptions, err: Console) -> None:
-    space = config.make_space()
+    space = config.space
     err.print(
-        f"{run.path}: space {space.name} ({space.size:,} formulas), task {config.task.name}, "
+        f"{run.path}: space {space.name} ({size(space.size)} formulas), task {config.task.name}, "
         f"budget {config.budget}, seed {config.seed}"
     )
     device = run.journal.attribute("device")
@@ -70,10 +86,10 @@ def _introduce(run: Run, config: Config, options: PoolOptions, err: Console) -> 
         )
     elif device is None:
         run.journal.set_attribute("device", options.device)
-    if options.worker_count > config.strategy.lookback:
+    if options.worker_count > config.search.lookback:
         err.print(
-            f"note: {options.worker_count} workers, but lookback {config.strategy.lookback} lets "
-            f"at most {config.strategy.lookback} be busy; a new run can set it in [strategy]"
+            f"note: {options.worker_count} workers, but lookback {config.search.lookback} lets "
+            f"at most {config.search.lookback} be busy; a new run can set it in [search]"
         )
     if config.finals.finalists and smallest_p(config.finals) >= 1 - config.finals.confidence:
         err.print(

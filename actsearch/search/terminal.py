@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -90,6 +91,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def size(count: int) -> str:
+    """`6,250`, and `about 4.1e+10` from a milliard on."""
+    return f"{count:,}" if count < 10**9 else f"about {Decimal(count):.1e}"
+
+
 def shortened(text: str, width: int = _FORMULA_WIDTH) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
@@ -97,10 +103,12 @@ def shortened(text: str, width: int = _FORMULA_WIDTH) -> str:
 def leaderboard_table(board: Mapping[str, Any]) -> Group:
     """Candidates and baselines in one ranking by search score, then the finals.
 
-    Rows that have them also show the score less the penalty for cost, and the measured cost.
+    Rows that have them also show the score less the penalty for cost, and the modelled and the
+    measured cost.
     """
     rows = standings(board)
     weighed = any("objective" in row for row in rows)
+    modelled = any("modelled_cost" in row for row in rows)
     measured = "measured_on" in board
     by = "search score less cost" if weighed else "search score"
     table = Table(title=f"By {by} (one seed, validation split)", title_justify="left")
@@ -108,21 +116,28 @@ def leaderboard_table(board: Mapping[str, Any]) -> Group:
     if weighed:
         table.add_column("less cost", justify="right")
     table.add_column("score", justify="right")
+    table.add_column("nodes", justify="right")
+    if modelled:
+        table.add_column("modelled ns", justify="right")
     if measured:
         table.add_column("ns", justify="right")
         table.add_column("x relu", justify="right")
     table.add_column("name")
     table.add_column("formula", overflow="fold")
     for row in rows:
-        cells = ["" if row["baseline"] else str(row["rank"])]
+        mark = "*" if row["front"] else " "
+        cells = [mark if row["baseline"] else f"{row['rank']} {mark}"]
         if weighed:
             cells.append(f"{row['objective']:.4f}")
         cells.append(f"{row['score']:.4f}" + ("" if row["complete"] else " at a rung"))
+        cells.append(str(row["complexity"]))
+        if modelled:
+            cells.append(f"{row['modelled_cost']:.2f}")
         if measured:
             cells += [f"{row['cost']['ns']:.2f}", f"{row['cost']['of_relu']:.1f}"]
         cells.append(row["label"] + (f" = {row['known']}" if row["known"] else ""))
         table.add_row(*cells, row["formula"], style="dim" if row["baseline"] else "")
-    parts: list[Any] = [table]
+    parts: list[Any] = [table, *map(Text, _front_lines(board, rows))]
     if measured:
         parts.append(
             Text(
@@ -133,6 +148,23 @@ def leaderboard_table(board: Mapping[str, Any]) -> Group:
     if board["finals"]:
         parts += [Text(), finals_table(board["finals"])]
     return Group(*parts)
+
+
+def _front_lines(board: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What the mark of the front means, and members of it that the ranking does not list."""
+    if not board["front"]:
+        return
+    modelled = "modelled_cost" in board["front"][0]
+    of = "score, nodes and modelled cost" if modelled else "score and nodes"
+    yield (
+        f"* on the Pareto front of {of}: no complete training is better in one of them and as "
+        "good in the rest"
+    )
+    listed = {row["label"] for row in rows}
+    for row in board["front"]:
+        if row["label"] not in listed:
+            place = f"score {row['score']:.4f}, {row['complexity']} nodes"
+            yield f"* also {row['label']}, {place}: {row['formula']}"
 
 
 def cost_table(report: Mapping[str, Any]) -> Group:

@@ -15,7 +15,7 @@ from actsearch.evaluators.screens import (
     static_screen,
 )
 from actsearch.primitives import inputs, known_activations, read_formula
-from actsearch.primitives.spaces import UnaryBinary, sample
+from actsearch.primitives.spaces import UnaryBinary
 
 
 def verdict(formula: str, **limits: float):
@@ -120,7 +120,7 @@ def test_the_screen_grows_and_still_finds_the_first() -> None:
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.01, 0.5, -1.0, 3.0, -70.0]))
 def test_scale_never_matters_and_all_fingerprints_are_finite(seed: int, scale: float) -> None:
-    expr = sample(UnaryBinary(2), np.random.default_rng(seed)).expr
+    expr = UnaryBinary(2).sample(np.random.default_rng(seed)).expr
     if not static_screen(expr, StaticLimits()).accepted:
         return
     mark = fingerprint(expr)

@@ -11,8 +11,8 @@ from actsearch.errors import ConfigError
 from actsearch.evaluators.screens import DuplicateScreen, fingerprint
 from actsearch.primitives import Parameter, parameters, parse, read_formula
 from actsearch.primitives.expr import postorder
-from actsearch.primitives.spaces import UnaryBinary, crossover, mutate, propose, replay, sample
-from actsearch.primitives.spaces.unary_binary import OPERATOR_SETS
+from actsearch.primitives.spaces import UnaryBinary, propose, replay
+from actsearch.primitives.spaces.operator_sets import OPERATOR_SETS
 
 SPACES = [
     UnaryBinary(units, operators)
@@ -116,7 +116,7 @@ def test_the_named_winners_of_2017_are_in_the_space(winner: str, decisions: dict
 def test_replay_of_the_recorded_answers_gives_the_same_candidate(
     space: UnaryBinary, seed: int
 ) -> None:
-    proposal = sample(space, np.random.default_rng(seed))
+    proposal = space.sample(np.random.default_rng(seed))
     again = replay(space, proposal.decisions)
     assert again.expr == proposal.expr
     assert dict(again.decisions) == dict(proposal.decisions)
@@ -124,7 +124,7 @@ def test_replay_of_the_recorded_answers_gives_the_same_candidate(
 
 @given(spaces, seeds)
 def test_candidates_of_a_space_print_and_parse_back(space: UnaryBinary, seed: int) -> None:
-    expr = sample(space, np.random.default_rng(seed)).expr
+    expr = space.sample(np.random.default_rng(seed)).expr
     assert parse(str(expr)) == expr
 
 
@@ -133,8 +133,8 @@ def test_a_mutation_differs_in_one_answer_and_stays_in_the_space(
     space: UnaryBinary, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    parent = sample(space, rng)
-    child = mutate(space, parent.decisions, rng)
+    parent = space.sample(rng)
+    child = space.mutate(parent.decisions, rng)
     assert replay(space, child.decisions).expr == child.expr
     common = set(parent.decisions) & set(child.decisions)
     changed = [slot for slot in common if parent.decisions[slot] != child.decisions[slot]]
@@ -146,8 +146,8 @@ def test_a_mutation_differs_in_one_answer_and_stays_in_the_space(
 @given(spaces, seeds)
 def test_a_child_of_two_has_every_answer_from_one_of_them(space: UnaryBinary, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    mother, father = sample(space, rng).decisions, sample(space, rng).decisions
-    child = crossover(space, mother, father, rng)
+    mother, father = space.sample(rng).decisions, space.sample(rng).decisions
+    child = space.crossover(mother, father, rng)
     assert replay(space, child.decisions).expr == child.expr
     for slot, option in child.decisions.items():
         if slot in mother and slot in father:
@@ -157,7 +157,7 @@ def test_a_child_of_two_has_every_answer_from_one_of_them(space: UnaryBinary, se
 @given(seeds)
 def test_every_beta_of_a_candidate_is_a_parameter_of_its_own(seed: int) -> None:
     space = UnaryBinary(3, beta_scope="tensor")
-    proposal = sample(space, np.random.default_rng(seed))
+    proposal = space.sample(np.random.default_rng(seed))
     found = [node for node in postorder(proposal.expr) if isinstance(node, Parameter)]
     assert [p.name for p in found] == [
         "beta" if number == 1 else f"beta{number}" for number in range(1, len(found) + 1)

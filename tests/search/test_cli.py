@@ -93,7 +93,7 @@ def test_a_bad_formula_is_one_line_with_its_column(
         (["--task", "fashion-mnist", "--data", "/no/such/folder"], ["/no/such/folder"]),
         (["--config", "missing.toml"], ["no configuration file missing.toml"]),
         (["--workers", "0"], ["--workers"]),
-        (["--cost-weight", "-1"], ["strategy.cost_weight=-1.0 must be at least 0"]),
+        (["--cost-weight", "-1"], ["search.cost_weight=-1.0 must be at least 0"]),
         (["--colour", "red"], ["--colour"]),
     ],
 )
@@ -114,7 +114,7 @@ def test_a_bad_option_is_one_line_and_leaves_nothing_behind(
     [
         ("seed = [", ["cannot read the configuration file"]),
         ("sed = 1", ["unknown setting 'sed'", "did you mean 'seed'?"]),
-        ("[strategy]\nlookbak = 1", ["unknown setting 'strategy.lookbak'"]),
+        ("[search]\nlookbak = 1", ["unknown setting 'search.lookbak'"]),
         ("strategy = 3", ["strategy"]),
         ('budget = "many"', ["budget='many'"]),
         ("[space]\nunits = 9", ["units=9 must be 1 to 3"]),
@@ -129,7 +129,7 @@ def test_a_bad_option_is_one_line_and_leaves_nothing_behind(
         ("[screens]\nlargest = nan", ["screens.largest=nan must be above 0"]),
         ("[screens]\nhighest_chi = nan", ["screens.lowest_chi"]),
         ("[training]\nkeep = nan", ["training.keep=nan"]),
-        ("[strategy]\ncost_weight = inf", ["strategy.cost_weight=inf must be at least 0"]),
+        ("[search]\ncost_weight = inf", ["search.cost_weight=inf must be at least 0"]),
         ("[costs]\nexp = 0", ["costs.exp=0.0 must be above 0"]),
     ],
 )

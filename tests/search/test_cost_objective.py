@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import SETTINGS, TASK, assert_one_clear_line, search
+from surroundings import surroundings, values_as_spectrum
 from tiny_task import Tiny
 
 from actsearch.evaluators.cost_model import ENTRIES, CostModel
@@ -17,17 +18,19 @@ from actsearch.evaluators.pool import InProcessPool
 from actsearch.evaluators.result import Job, Result, Status
 from actsearch.evaluators.training import Trainer
 from actsearch.primitives import parse
-from actsearch.primitives.spaces import Proposal, UnaryBinary, sample
+from actsearch.primitives.spaces import Proposal, UnaryBinary
 from actsearch.runs.journal import BASELINES, FINALS, SEARCH
 from actsearch.runs.leaderboard import leaderboard, standings
 from actsearch.runs.run import Run
-from actsearch.search.config import StrategySettings, load_config
+from actsearch.search.config import load_config
 from actsearch.search.engine import Engine
-from actsearch.search.strategies import AgingEvolution, Observation
+from actsearch.search.strategies import Observation
+from actsearch.search.strategies.evolution import AgingEvolution, EvolutionSettings
 
 RUN: dict[str, Any] = {
     "budget": 60,
-    "strategy": {"population_size": 12, "tournament_size": 4, "lookback": 5},
+    "strategy": {"population_size": 12, "tournament_size": 4},
+    "search": {"lookback": 5},
     "training": {
         "learning_rate": 0.02,
         "rungs": [{"steps": 4, "own_schedule": True}, {"steps": 12}],
@@ -49,11 +52,11 @@ def equal_scores(job: Job) -> Result:
 def run_whole(path: Path, evaluate: Any, weight: float | None, **changes: Any) -> dict[str, Any]:
     table = {**RUN, **changes}
     if weight is not None:
-        table["strategy"] = {**RUN["strategy"], "cost_weight": weight}
+        table["search"] = {**RUN["search"], "cost_weight": weight}
         table["costs"] = TABLE
     settings = load_config(table)
     with Run.create(path, settings.to_dict()) as run:
-        engine = Engine(settings, run, InProcessPool(evaluate), lambda progress: None)
+        engine = Engine(settings, run, InProcessPool(evaluate), values_as_spectrum)
         engine.search()
         engine.finals()
         return leaderboard(run.journal)
@@ -62,13 +65,14 @@ def run_whole(path: Path, evaluate: Any, weight: float | None, **changes: Any) -
 def test_of_two_that_score_the_same_the_cheap_one_has_the_children() -> None:
     space = UnaryBinary()
     strategy = AgingEvolution(
-        space, StrategySettings(population_size=2, tournament_size=2, crossover=0, fresh=0)
+        surroundings(space),
+        EvolutionSettings(population_size=2, tournament_size=2, crossover=0, fresh=0),
     )
     rng = np.random.default_rng(0)
-    dear, cheap = (sample(space, rng) for _ in range(2))
+    dear, cheap = (space.sample(rng) for _ in range(2))
     result = Result("", Status.COMPLETE, (0.5,))
-    strategy.observe(Observation(dear.decisions, result, (1, 0.5 - 0.1)))
-    strategy.observe(Observation(cheap.decisions, result, (1, 0.5 - 0.01)))
+    strategy.observe(Observation(dear.expr, dear.decisions, result, (1, 0.5 - 0.1)))
+    strategy.observe(Observation(cheap.expr, cheap.decisions, result, (1, 0.5 - 0.01)))
 
     def shared(child: Proposal, parent: Proposal) -> int:
         return sum(parent.decisions.get(name) == made for name, made in child.decisions.items())
@@ -192,7 +196,7 @@ def test_a_bad_table_of_costs_is_one_line(
     words: list[str],
 ) -> None:
     lines = [f"{name} = {cost}" for name, cost in table.items()]
-    text = "\n".join(["[strategy]", "cost_weight = 0.1", "[costs]", *lines])
+    text = "\n".join(["[search]", "cost_weight = 0.1", "[costs]", *lines])
     (tmp_path / "bad.toml").write_text(text)
     arguments = ("launch", "--config", tmp_path / "bad.toml", "--out", tmp_path / "run")
     assert_one_clear_line(search(*arguments, capsys=capsys), *words)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_task
+from surroundings import values_as_spectrum
 from tiny_task import Tiny
 
 from actsearch.errors import RunError, TaskError
@@ -28,7 +29,8 @@ from actsearch.search.engine import Engine
 
 SETTINGS: dict[str, Any] = {
     "budget": 60,
-    "strategy": {"population_size": 12, "tournament_size": 4, "lookback": 5},
+    "strategy": {"population_size": 12, "tournament_size": 4},
+    "search": {"lookback": 5},
     "training": {
         "learning_rate": 0.02,
         "rungs": [{"steps": 4, "own_schedule": True}, {"steps": 12}],
@@ -63,7 +65,7 @@ def run_whole(
 ) -> dict[str, Any]:
     with Run.create(path, settings.to_dict()) as run:
         engine = Engine(
-            settings, run, pool or InProcessPool(Trainer(task or Tiny())), lambda progress: None
+            settings, run, pool or InProcessPool(Trainer(task or Tiny())), values_as_spectrum
         )
         engine.search()
         engine.finals()
@@ -81,7 +83,7 @@ def test_results_do_not_depend_on_the_order_in_which_they_arrive(tmp_path: Path)
 def test_another_seed_gives_another_run_and_the_same_seed_the_same(
     tmp_path: Path, strategy: str
 ) -> None:
-    settings = {"strategy": {**SETTINGS["strategy"], "name": strategy}, "budget": 30}
+    settings = {"strategy": {"name": strategy}, "budget": 30}
     boards = [
         run_whole(tmp_path / str(i), config(seed=seed, **settings))
         for i, seed in enumerate((0, 0, 1))
@@ -125,17 +127,14 @@ def test_thresholds_are_quantiles_of_what_was_known_when_proposed(tmp_path: Path
 
 
 def test_an_exhausted_space_ends_the_run_and_says_so(tmp_path: Path) -> None:
-    class TwoFunctions:
-        name = "two"
-        size = 2
-
+    class TwoFunctions(UnaryBinary):
         def build(self, choose):
             return parse(choose("f", ["tanh(x)", "relu(x)", "neg(tanh(x))", "x"]))
 
-    settings = config(budget=50, strategy={**SETTINGS["strategy"], "patience": 40})
+    settings = config(budget=50, search={"lookback": 5, "patience": 40})
     with Run.create(tmp_path / "run", settings.to_dict()) as run:
-        engine = Engine(settings, run, InProcessPool(Trainer(Tiny())), lambda progress: None)
-        object.__setattr__(settings, "make_space", TwoFunctions)
+        engine = Engine(settings, run, InProcessPool(Trainer(Tiny())), values_as_spectrum)
+        object.__setattr__(settings, "space", TwoFunctions())
         engine.search()
         summary = run.journal.attribute("search")
     assert summary["exhausted"]
@@ -197,7 +196,7 @@ def test_a_journal_made_by_other_code_is_refused(tmp_path: Path) -> None:
     run_whole(tmp_path / "run", settings)
     other = config(budget=10, seed=1)
     with Run.open(tmp_path / "run", writable=True) as run:
-        engine = Engine(other, run, InProcessPool(Trainer(Tiny())), lambda progress: None)
+        engine = Engine(other, run, InProcessPool(Trainer(Tiny())), values_as_spectrum)
         with pytest.raises(RunError, match="made by other code"):
             engine.search()
 
@@ -216,7 +215,7 @@ def test_what_failed_outside_the_search_is_tried_again_on_resume(tmp_path: Path)
     first = run_whole(path, settings, pool=InProcessPool(out_of_memory))
     assert "No claim" in first["finals"]["verdict"]
     with Run.open(path, writable=True) as run:
-        engine = Engine(settings, run, InProcessPool(Trainer(Tiny())), lambda progress: None)
+        engine = Engine(settings, run, InProcessPool(Trainer(Tiny())), values_as_spectrum)
         engine.search()
         engine.finals()
         assert leaderboard(run.journal) == expected

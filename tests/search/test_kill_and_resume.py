@@ -19,6 +19,7 @@ budget = 100
 [strategy]
 population_size = 16
 tournament_size = 4
+[search]
 lookback = 6
 [finals]
 contenders = 4

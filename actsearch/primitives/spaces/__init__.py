@@ -1,29 +1,20 @@
-"""Spaces of candidates as decision programs; a new space is one small file."""
+"""Spaces of candidates as decision programs; a new one is one small file and a line in `SPACES`."""
 
-from .space import (
-    Choose,
-    Decisions,
-    Proposal,
-    Space,
-    crossover,
-    enumerated,
-    mutate,
-    propose,
-    replay,
-    sample,
-)
+from collections.abc import Mapping
+
+from .space import Choose, Decisions, Proposal, Space, enumerated, propose, replay
 from .unary_binary import UnaryBinary
 
+SPACES: Mapping[str, type[Space]] = {space.name: space for space in (UnaryBinary,)}
+
 __all__ = [
+    "SPACES",
     "Choose",
     "Decisions",
     "Proposal",
     "Space",
     "UnaryBinary",
-    "crossover",
     "enumerated",
-    "mutate",
     "propose",
     "replay",
-    "sample",
 ]

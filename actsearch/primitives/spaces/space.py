@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -19,10 +19,22 @@ Choose = Callable[[str, Sequence[str]], str]
 Decisions = Mapping[str, str]
 
 
-class Space(Protocol):
-    """Which candidates exist."""
+@dataclass(frozen=True)
+class Proposal:
+    """A candidate and the answers that led to it, `slot -> option` in the order asked."""
 
-    name: str
+    expr: Expr
+    decisions: Decisions
+
+
+class Space(Protocol):
+    """Which candidates exist.
+
+    A space is a frozen dataclass whose fields are its settings. It says how many candidates there
+    are and builds one from answers; how to vary one is by default the same for all spaces.
+    """
+
+    name: ClassVar[str]
 
     @property
     def size(self) -> int:
@@ -33,13 +45,35 @@ class Space(Protocol):
         """Ask for every decision and return the candidate; deterministic given the answers."""
         ...
 
+    def sample(self, rng: np.random.Generator) -> Proposal:
+        """A candidate with every answer drawn uniformly."""
+        return propose(self, lambda slot, options: draw(options, rng))
 
-@dataclass(frozen=True)
-class Proposal:
-    """A candidate and the answers that led to it, `slot -> option` in the order asked."""
+    def mutate(self, parent: Decisions, rng: np.random.Generator) -> Proposal:
+        """The parent's answers with one of them changed; new slots are answered at random."""
+        slots = list(parent)
+        changed = slots[rng.integers(len(slots))]
 
-    expr: Expr
-    decisions: Decisions
+        def answer(slot: str, options: Sequence[str]) -> str:
+            if slot == changed:
+                others = [option for option in options if option != parent[slot]]
+                return draw(others or options, rng)
+            return _inherited(parent.get(slot), options, rng)
+
+        return propose(self, answer)
+
+    def crossover(self, mother: Decisions, father: Decisions, rng: np.random.Generator) -> Proposal:
+        """Answers of two parents; slots with the same part before the first dot stay together."""
+        from_mother: dict[str, bool] = {}
+
+        def answer(slot: str, options: Sequence[str]) -> str:
+            group = slot.partition(".")[0]
+            if group not in from_mother:
+                from_mother[group] = bool(rng.integers(2))
+            first, second = (mother, father) if from_mother[group] else (father, mother)
+            return _inherited(first.get(slot, second.get(slot)), options, rng)
+
+        return propose(self, answer)
 
 
 def propose(space: Space, answer: Choose) -> Proposal:
@@ -60,11 +94,6 @@ def propose(space: Space, answer: Choose) -> Proposal:
         return option
 
     return Proposal(space.build(choose), recorded)
-
-
-def sample(space: Space, rng: np.random.Generator) -> Proposal:
-    """A candidate with every answer drawn uniformly."""
-    return propose(space, lambda slot, options: _draw(options, rng))
 
 
 def replay(space: Space, decisions: Decisions) -> Proposal:
@@ -91,9 +120,7 @@ def enumerated(space: Space) -> Iterator[Proposal]:
     while True:
         answers = iter(range(len(path)))
 
-        def answer(
-            slot: str, options: Sequence[str], answers: Iterator[int] = answers
-        ) -> str:
+        def answer(slot: str, options: Sequence[str], answers: Iterator[int] = answers) -> str:
             number = next(answers, None)
             if number is None:
                 path.append((tuple(options), 0))
@@ -110,39 +137,10 @@ def enumerated(space: Space) -> Iterator[Proposal]:
         path[-1] = (options, chosen + 1)
 
 
-def mutate(space: Space, parent: Decisions, rng: np.random.Generator) -> Proposal:
-    """The parent's answers with one of them changed; new slots are answered at random."""
-    slots = list(parent)
-    changed = slots[rng.integers(len(slots))]
-
-    def answer(slot: str, options: Sequence[str]) -> str:
-        if slot == changed:
-            others = [option for option in options if option != parent[slot]]
-            return _draw(others or options, rng)
-        return _inherited(parent.get(slot), options, rng)
-
-    return propose(space, answer)
-
-
-def crossover(
-    space: Space, mother: Decisions, father: Decisions, rng: np.random.Generator
-) -> Proposal:
-    """Answers of two parents; slots with the same part before the first dot stay together."""
-    from_mother: dict[str, bool] = {}
-
-    def answer(slot: str, options: Sequence[str]) -> str:
-        group = slot.partition(".")[0]
-        if group not in from_mother:
-            from_mother[group] = bool(rng.integers(2))
-        first, second = (mother, father) if from_mother[group] else (father, mother)
-        return _inherited(first.get(slot, second.get(slot)), options, rng)
-
-    return propose(space, answer)
-
-
 def _inherited(option: str | None, options: Sequence[str], rng: np.random.Generator) -> str:
-    return option if option is not None and option in options else _draw(options, rng)
+    return option if option is not None and option in options else draw(options, rng)
 
 
-def _draw(options: Sequence[str], rng: np.random.Generator) -> str:
+def draw(options: Sequence[str], rng: np.random.Generator) -> str:
+    """One of the options, uniformly."""
     return options[int(rng.integers(len(options)))]

@@ -1,17 +1,18 @@
-"""Strategies: which candidate next. A new one is a class here and a line in `STRATEGIES`."""
+"""Strategies: which candidate next. A new one is a file here and a line in `STRATEGIES`."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from .evolution import AgingEvolution
-from .exhaustive import ExhaustiveSearch
-from .random import RandomSearch
-from .strategy import Observation, Strategy
+from .evolution import AgingEvolution, EvolutionSettings
+from .exhaustive import ExhaustiveSearch, ExhaustiveSettings
+from .random import RandomSearch, RandomSettings
+from .strategy import Observation, Strategy, Surroundings
 
-STRATEGIES: Mapping[str, Callable[..., Strategy]] = {
-    "evolution": AgingEvolution,
-    "exhaustive": ExhaustiveSearch,
-    "random": RandomSearch,
+STRATEGIES: Mapping[str, tuple[type, Callable[[Surroundings, Any], Strategy]]] = {
+    "evolution": (EvolutionSettings, AgingEvolution),
+    "exhaustive": (ExhaustiveSettings, ExhaustiveSearch),
+    "random": (RandomSettings, RandomSearch),
 }
-"""Each takes the space and the strategy settings of the configuration."""
+"""By name: a frozen dataclass of settings, and what makes the strategy of them."""
 
-__all__ = ["STRATEGIES", "AgingEvolution", "ExhaustiveSearch", "Observation", "RandomSearch", "Strategy"]
+__all__ = ["STRATEGIES", "Observation", "Strategy", "Surroundings"]

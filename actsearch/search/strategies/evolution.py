@@ -5,54 +5,95 @@ Real et al. 2019, arXiv:1802.01548; population and tournament as in PANGAEA, arX
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ...primitives.spaces import Decisions, Proposal, Space, crossover, mutate, sample
-from .strategy import Observation
+from ...errors import ConfigError
+from ...evaluators.pareto import front
+from ...primitives.spaces import Decisions, Proposal
+from .strategy import Observation, Surroundings
 
 
-class EvolutionSettings(Protocol):
-    """Sizes, and shares of children by crossover and of random newcomers."""
+@dataclass(frozen=True)
+class EvolutionSettings:
+    """Sizes and shares.
 
-    @property
-    def population_size(self) -> int: ...
-    @property
-    def tournament_size(self) -> int: ...
-    @property
-    def crossover(self) -> float: ...
-    @property
-    def fresh(self) -> float: ...
+    Args:
+        population_size, tournament_size: believed to be PANGAEA's 64 and 16 (arXiv:2006.03179),
+            from memory, not checked against its text.
+        crossover: share of children from two parents; PANGAEA has none.
+        fresh: share of random newcomers; PANGAEA has none.
+        least_score: candidates with a lower score at the last rung that they reached never enter
+            the population. PANGAEA's is 0.2, from memory. The default leaves nothing out, as a
+            task's scores may be of any size.
+
+    Raises:
+        ConfigError: a setting is out of range.
+    """
+
+    population_size: int = 64
+    tournament_size: int = 16
+    crossover: float = 0.2
+    fresh: float = 0.1
+    least_score: float = -math.inf
+
+    def __post_init__(self) -> None:
+        for name, good, wanted in (
+            ("population_size", self.population_size >= 2, "at least 2"),
+            (
+                "tournament_size",
+                1 <= self.tournament_size <= self.population_size,
+                "1 to population_size",
+            ),
+            ("crossover", 0 <= self.crossover <= 1, "0 to 1"),
+            ("fresh", 0 <= self.fresh <= 1, "0 to 1"),
+            ("least_score", self.least_score < math.inf, "a number"),
+        ):
+            if not good:
+                value = getattr(self, name)
+                raise ConfigError(f"setting strategy.{name}={value!r} must be {wanted}")
 
 
 class AgingEvolution:
     """Random until the population is full, then tournament, mutation or crossover, and aging.
 
     Candidates that diverged or failed never enter the population. Results compare by the rung
-    reached, then by the score there, less what a run that weighs cost takes off.
+    reached, then by the score there, less what a run that weighs cost takes off. With further
+    objectives a random member of the tournament's Pareto front wins, as in EvoNorm
+    (arXiv:2004.02967).
     """
 
-    def __init__(self, space: Space, settings: EvolutionSettings) -> None:
-        self.space = space
+    def __init__(self, surroundings: Surroundings, settings: EvolutionSettings) -> None:
+        self.space = surroundings.space
         self.settings = settings
-        self.population: deque[tuple[tuple[int, float], Decisions]] = deque(
+        self.population: deque[tuple[tuple[Any, ...], Decisions]] = deque(
             maxlen=settings.population_size
         )
 
     def propose(self, rng: np.random.Generator) -> Proposal:
         settings = self.settings
         if len(self.population) < settings.population_size or rng.random() < settings.fresh:
-            return sample(self.space, rng)
+            return self.space.sample(rng)
         if rng.random() < settings.crossover:
-            return crossover(self.space, self._winner(rng), self._winner(rng), rng)
-        return mutate(self.space, self._winner(rng), rng)
+            return self.space.crossover(self._winner(rng), self._winner(rng), rng)
+        return self.space.mutate(self._winner(rng), rng)
 
     def observe(self, observation: Observation) -> None:
-        if observation.standing is not None:
-            self.population.append((observation.standing, observation.decisions))
+        score = observation.result.score
+        if observation.decisions is None or observation.standing is None or score is None:
+            return
+        if score >= self.settings.least_score:
+            self.population.append((observation.objectives, observation.decisions))
 
     def _winner(self, rng: np.random.Generator) -> Decisions:
-        drawn = rng.choice(len(self.population), self.settings.tournament_size, replace=False)
-        return max((self.population[i] for i in drawn), key=lambda member: member[0])[1]
+        size = self.settings.tournament_size
+        drawn = rng.choice(len(self.population), size, replace=False)
+        members = [self.population[i] for i in drawn]
+        best = front([objectives for objectives, _ in members])
+        # Without further objectives only ties are left, and the first of them wins.
+        single = len(members[0][0]) == 1
+        return members[best[0 if single else rng.integers(len(best))]][1]

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import chain, repeat
 
 import numpy as np
 
-from ...primitives.spaces import Proposal, Space, enumerated
-from .strategy import Observation
+from ...primitives.spaces import Proposal, enumerated
+from .strategy import Observation, Surroundings
+
+
+@dataclass(frozen=True)
+class ExhaustiveSettings:
+    """Nothing to set."""
 
 
 class ExhaustiveSearch:
     """Learns nothing, and ends when the space does; equivalent spellings fall to the screens."""
 
-    def __init__(self, space: Space, settings: object = None) -> None:
-        self._rest = chain(enumerated(space), repeat(None))
+    def __init__(self, surroundings: Surroundings, settings: ExhaustiveSettings) -> None:
+        self._rest = chain(enumerated(surroundings.space), repeat(None))
 
     def propose(self, rng: np.random.Generator) -> Proposal | None:
         return next(self._rest)

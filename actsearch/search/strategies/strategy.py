@@ -2,27 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from ...evaluators.result import Result
-from ...primitives.spaces import Decisions, Proposal
+from ...primitives import Expr
+from ...primitives.spaces import Decisions, Proposal, Space
 
 
 @dataclass(frozen=True)
 class Observation:
-    """A candidate's decisions and the result of its training.
+    """A candidate and the result of its training.
 
     Args:
+        expr: what was trained.
+        decisions: the answers that led to it; None for a known activation. Those are trained
+            before the search, whatever the strategy, and observed first.
+        result: scores at each rung, and how it ended.
         standing: what candidates compare by, as of `Result.standing`, with the penalty for cost
             taken off the score if the run weighs cost; None if it never ranks.
+        costs: the run's objectives besides the score, lower is better.
     """
 
-    decisions: Decisions
+    expr: Expr
+    decisions: Decisions | None
     result: Result
     standing: tuple[int, float] | None
+    costs: tuple[float, ...] = ()
+
+    @property
+    def objectives(self) -> tuple[Any, ...]:
+        """All objectives, higher is better, the standing first."""
+        return (self.standing, *(-cost for cost in self.costs))
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a strategy knows before any training.
+
+    Args:
+        space: where candidates come from.
+        budget: candidates that will be trained.
+        objectives: 1, or one more for each cost.
+        final_rung: rungs of a complete training.
+        spectrum: features of a candidate's network at initialisation on the run's task, as of
+            `evaluators.spectra`; a vector of one length, milliseconds.
+    """
+
+    space: Space
+    budget: int
+    objectives: int
+    final_rung: int
+    spectrum: Callable[[Expr], np.ndarray]
 
 
 class Strategy(Protocol):

@@ -28,7 +28,7 @@ from actsearch.primitives.lowering.operation import (
     activation_backward,
     activation_second_backward,
 )
-from actsearch.primitives.spaces import UnaryBinary, sample
+from actsearch.primitives.spaces import UnaryBinary
 
 MIXED = "x*sigmoid(beta[1.2, channel]*x) + a[0.5]*sin(x)"
 CANDIDATES = ("relu(x)", "x*sigmoid(beta[1, channel]*x)", "x*tanh(softplus(x))", "sin(x) + g[2]*x")
@@ -156,7 +156,7 @@ def test_fifty_candidates_in_a_compiled_network_compile_once():
     import numpy as np
 
     space = UnaryBinary(units=2)
-    candidates = [sample(space, np.random.default_rng(i)).expr for i in range(50)]
+    candidates = [space.sample(np.random.default_rng(i)).expr for i in range(50)]
     assert len({c.text for c in candidates}) == 50
     net = Network(candidates[0])
     counter = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")

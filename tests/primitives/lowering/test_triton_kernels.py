@@ -19,7 +19,7 @@ from actsearch.primitives import Input, Scope, inputs, parameters, read_formula
 from actsearch.primitives.expr import substitute
 from actsearch.primitives.lowering import eager, triton_kernels
 from actsearch.primitives.lowering.triton_source import kernel_source
-from actsearch.primitives.spaces import UnaryBinary, sample
+from actsearch.primitives.spaces import UnaryBinary
 
 triton = pytest.importorskip("triton", reason="triton is not installed")
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -310,7 +310,7 @@ def test_random_gates_are_right(expr):
 def test_random_candidates_of_a_space_are_right(operators):
     rng = np.random.default_rng(3)
     for _ in range(25):
-        expr = sample(UnaryBinary(3, operators), rng).expr
+        expr = UnaryBinary(3, operators).sample(rng).expr
         if inputs(expr):
             assert_right(expr, [points((11, 6))], trained_for(expr, 6), -1, torch.float32)
 
