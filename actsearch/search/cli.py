@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from ..errors import ActsearchError, ConfigError
+from .bench import app as bench
 
 app = typer.Typer(
     name="search",
@@ -21,6 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(bench, name="bench")
 _out = Console(markup=False)
 _err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 # Typer carries its own copy of click in some versions; both name their errors so.
