@@ -35,6 +35,8 @@ class Space(Protocol):
     """
 
     name: ClassVar[str]
+    inputs: ClassVar[tuple[str, ...]] = ("x",)
+    """What its candidates read."""
 
     @property
     def size(self) -> int:
