@@ -23,7 +23,8 @@ CANDIDATE, BASELINE, QUIET = "#0072B2", "#D55E00", "#767676"
 _TOP = (CANDIDATE, "#009E73", "#CC79A7")
 _REFERENCES = ((BASELINE, "--"), ("#B07800", ":"))
 _BARS = {"flow": CANDIDATE, "rejected": BASELINE, "lost": "#E69F00"}
-_INCHES = 5.0
+_PLANES, _LEVELS = (CANDIDATE, BASELINE), (-8, -4, -2, -1, -0.3, 0, 0.3, 1, 2, 4, 8)
+INCHES = 5.0
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "actsearch",
@@ -50,7 +51,7 @@ _STYLE: dict[str, Any] = {
 Curve = tuple[np.ndarray, np.ndarray]
 
 
-def _picture(draw: Callable[..., Figure]) -> Callable[..., str]:
+def picture(draw: Callable[..., Figure]) -> Callable[..., str]:
     """Draw in one style, whatever the user's matplotlibrc says, and give the SVG text."""
 
     @wraps(draw)
@@ -67,7 +68,7 @@ def _picture(draw: Callable[..., Figure]) -> Callable[..., str]:
     return drawn
 
 
-@_picture
+@picture
 def means_picture(arms: Sequence[Mapping[str, Any]], lowest: float | None) -> Figure:
     """Mean and interval of every arm, the scores of its seeds behind.
 
@@ -75,7 +76,7 @@ def means_picture(arms: Sequence[Mapping[str, Any]], lowest: float | None) -> Fi
         arms: of the finals with their `interval`, a pair or None; drawn from the top down.
         lowest: left end of the axis; an arm with its mean below it is given in figures.
     """
-    figure, axes = _rows([_short(arm["label"], 16) for arm in arms], 0.26)
+    figure, axes = _rows([shortened(arm["label"], 16) for arm in arms], 0.26)
     for colour, marker, name in ((CANDIDATE, "o", "finalist"), (BASELINE, "s", "baseline")):
         axes.plot([], [], marker, color=colour, label=name)
     axes.plot([], [], "|", color=QUIET, label="one seed")
@@ -101,16 +102,16 @@ def means_picture(arms: Sequence[Mapping[str, Any]], lowest: float | None) -> Fi
         axes.set_xlim(lowest - margin, highest + margin)
     axes.locator_params("x", nbins=6)
     axes.set_xlabel("score in the finals (higher is better)")
-    _legend(axes, 3)
+    legend(axes, 3)
     return figure
 
 
-@_picture
+@picture
 def effects_picture(comparisons: Sequence[Mapping[str, Any]]) -> Figure:
     """Paired difference of each finalist to each reference, with its interval."""
     names = list(dict.fromkeys(c["name"] for c in comparisons))
     references = list(dict.fromkeys(c["against"] for c in comparisons))
-    figure, axes = _rows([_short(name, 16) for name in names], 0.42)
+    figure, axes = _rows([shortened(name, 16) for name in names], 0.42)
     axes.axvline(0, color="#333333", lw=1)
     for number, reference in enumerate(references):
         shift = (number - (len(references) - 1) / 2) * 0.3
@@ -120,14 +121,16 @@ def effects_picture(comparisons: Sequence[Mapping[str, Any]]) -> Figure:
             axes.plot([c["low"], c["high"]], [row, row], color=colour, lw=2)
             fill = colour if c["better"] else "white"
             axes.plot([c["effect"]], [row], marker, color=colour, mfc=fill, ms=6)
-        axes.plot([], [], marker, color=colour, mfc="white", label=f"minus {_short(reference, 20)}")
+        axes.plot(
+            [], [], marker, color=colour, mfc="white", label=f"minus {shortened(reference, 20)}"
+        )
     axes.locator_params("x", nbins=5)
     axes.set_xlabel("difference of scores on the same seeds")
-    _legend(axes, 2)
+    legend(axes, 2)
     return figure
 
 
-@_picture
+@picture
 def shape_picture(points: np.ndarray, candidate: Curve, references: Mapping[str, Curve]) -> Figure:
     """Value on the left, slope on the right; references thin behind.
 
@@ -135,7 +138,7 @@ def shape_picture(points: np.ndarray, candidate: Curve, references: Mapping[str,
         points: where the functions were evaluated.
         candidate, references: value and slope there; what is not finite leaves a gap.
     """
-    figure = Figure((_INCHES, 2.1))
+    figure = Figure((INCHES, 2.1))
     for side, (title, least, most) in enumerate((("f(x)", -1.0, 4.0), ("f'(x)", -0.5, 1.5))):
         axes = figure.add_subplot(1, 2, side + 1)
         for (colour, dash), curve in zip(_REFERENCES, references.values(), strict=False):
@@ -150,7 +153,30 @@ def shape_picture(points: np.ndarray, candidate: Curve, references: Mapping[str,
     return figure
 
 
-@_picture
+@picture
+def plane_picture(points: np.ndarray, planes: Mapping[str, np.ndarray]) -> Figure:
+    """Contours of functions of u and v, side by side at the same levels, dashed below 0.
+
+    Args:
+        points: (n,) values of u, and of v.
+        planes: two functions by title, (n, n) each, the first axis u; what is not finite leaves a
+            gap.
+    """
+    figure = Figure((INCHES, 2.5))
+    first = figure.add_subplot(1, 2, 1)
+    for axes, colour, (title, values) in zip(
+        (first, figure.add_subplot(1, 2, 2, sharey=first)), _PLANES, planes.items(), strict=True
+    ):
+        finite = np.ma.masked_invalid(values.T)
+        lines = axes.contour(points, points, finite, _LEVELS, colors=colour, linewidths=1.2)
+        axes.clabel(lines, fmt="%g", fontsize=7)
+        axes.set_title(shortened(title, 16), fontsize=9.5, loc="left")
+        axes.set_xlabel("u")
+    first.set_ylabel("v")
+    return figure
+
+
+@picture
 def progress_picture(
     points: Sequence[tuple[int, float, bool]],
     unranked: Sequence[int],
@@ -163,7 +189,7 @@ def progress_picture(
         unranked: indices of candidates that diverged or failed.
         references: scores of known activations, as lines across.
     """
-    figure = Figure((_INCHES, 3.5))
+    figure = Figure((INCHES, 3.5))
     axes = figure.add_subplot()
     scores = [score for _, score, _ in points]
     floor = _floor(scores)
@@ -195,18 +221,18 @@ def progress_picture(
     axes.set_xlabel("candidate, in the order of proposal")
     axes.set_ylabel("score at the last rung reached")
     axes.locator_params("x", integer=True)
-    _legend(axes, 3)
+    legend(axes, 3)
     return figure
 
 
-@_picture
+@picture
 def funnel_picture(stages: Sequence[tuple[str, int, str]]) -> Figure:
     """Counts as bars.
 
     Args:
         stages: (name, count, kind), where the kind is `flow`, `rejected` or `lost`.
     """
-    figure, axes = _rows([_short(name, 30) for name, _, _ in stages], 0.25)
+    figure, axes = _rows([shortened(name, 30) for name, _, _ in stages], 0.25)
     largest = max((count for _, count, _ in stages), default=0)
     for row, (_, count, kind) in enumerate(stages):
         axes.barh(row, count, height=0.7, color=_BARS[kind])
@@ -219,20 +245,22 @@ def funnel_picture(stages: Sequence[tuple[str, int, str]]) -> Figure:
     return figure
 
 
-@_picture
+@picture
 def curves_picture(
     candidates: Mapping[str, Sequence[tuple[int, float]]],
     references: Mapping[str, Sequence[tuple[int, float]]],
 ) -> Figure:
     """Training loss by step; the loss axis is logarithmic unless a loss is not positive."""
-    figure = Figure((_INCHES, 3.3))
+    figure = Figure((INCHES, 3.3))
     axes = figure.add_subplot()
     drawn = [
         *zip(((colour, "-") for colour in _TOP), candidates.items(), strict=False),
         *zip(_REFERENCES, references.items(), strict=False),
     ]
     for (colour, dash), (name, curve) in drawn:
-        axes.plot(*zip(*curve, strict=True), color=colour, ls=dash, lw=1.6, label=_short(name, 16))
+        axes.plot(
+            *zip(*curve, strict=True), color=colour, ls=dash, lw=1.6, label=shortened(name, 16)
+        )
     losses = [loss for _, (_, curve) in drawn for _, loss in curve]
     if losses and min(losses) > 0:
         axes.set_yscale("log")
@@ -242,13 +270,13 @@ def curves_picture(
         axes.yaxis.set_minor_formatter("{x:g}" if narrow else NullFormatter())
     axes.set_xlabel("optimiser step")
     axes.set_ylabel("training loss")
-    _legend(axes, 5)
+    legend(axes, 5)
     return figure
 
 
 def _rows(names: Sequence[str], inches: float) -> tuple[Figure, Axes]:
     """Axes with one named row for each thing, the first on top."""
-    figure = Figure((_INCHES, 0.95 + inches * max(len(names), 1)))
+    figure = Figure((INCHES, 0.95 + inches * max(len(names), 1)))
     axes = figure.add_subplot()
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
@@ -261,7 +289,7 @@ def _remark(axes: Axes, row: int, text: str) -> None:
     axes.text(0.01, row, text, transform=axes.get_yaxis_transform(), color=QUIET, va="center")
 
 
-def _legend(axes: Axes, columns: int) -> None:
+def legend(axes: Axes, columns: int) -> None:
     """Above the axes, where no data can be."""
     if axes.get_legend_handles_labels()[1]:
         axes.legend(
@@ -282,6 +310,6 @@ def _floor(scores: Sequence[float]) -> float:
     return float(min(fifth, median - 8 * (max(scores) - median)))
 
 
-def _short(text: str, width: int) -> str:
+def shortened(text: str, width: int) -> str:
     text = " ".join(text.split())
     return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -24,13 +24,17 @@ from scipy.special import stdtrit
 from ..evaluators.result import Status
 from ..primitives import Expr, infix, inputs, known_activations, parameters, parse, value_and_slopes
 from . import plots
+from .front_picture import FrontPoint, front_picture
 from .journal import BASELINES, FINALS, SEARCH, STUDIES, Entry, Journal
-from .leaderboard import final_order, leaderboard, standings
+from .leaderboard import final_order, leaderboard, standings, trade_offs
+from .plane_picture import plane_picture
 from .run import Run
 from .status import run_status
 
 REFERENCES = ("relu", "gelu")
 """Known activations that the pictures show beside the candidates."""
+GATED_REFERENCE = "swiglu"
+"""That which they show beside a function of u and v."""
 _LISTED, _SHAPES, _CURVES, _TIMED = 20, 6, 3, 5
 
 
@@ -63,6 +67,7 @@ def report_html(run: Run) -> str:
         finals=finals,
         rows=rows,
         weighed=any("objective" in row for row in rows),
+        front=_front(journal),
         finalists={arm["label"] for arm in finals["arms"]} if finals else set(),
         shapes=_shapes(final_order(journal)),
         progress=_progress(searched, board),
@@ -127,26 +132,63 @@ def _interval(arm: Mapping[str, Any], confidence: float) -> tuple[float, float] 
     return arm["mean"] - half, arm["mean"] + half
 
 
+def _front(journal: Journal) -> list[tuple[str, Markup]]:
+    """Pictures of score against each price that is known; none if no training is complete."""
+    found = trade_offs(journal)
+    prices = {"nodes": [float(one.complexity) for one in found]}
+    costs = [one.cost for one in found if one.cost is not None]
+    if costs:
+        prices["modelled ns per element"] = costs
+    pictures = []
+    for name, priced in prices.items() if found else ():
+        points = [
+            FrontPoint(
+                one.entry.label, price, one.entry.result.scores[-1], one.baseline, one.on_front
+            )
+            for one, price in zip(found, priced, strict=True)
+        ]
+        drawn = front_picture(points, name, logarithmic=name != "nodes")
+        pictures.append((name, Markup(drawn)))
+    return pictures
+
+
 def _shapes(best: Iterable[Entry]) -> list[dict[str, Any]]:
-    points = torch.linspace(-4, 4, 401, dtype=torch.float64)
-    references = {name: _curve(known_activations()[name].expr, points) for name in REFERENCES}
     shapes: list[dict[str, Any]] = []
     for entry in best:
         expr = parse(entry.job.formula)
         if len(shapes) == _SHAPES:
             break
-        if inputs(expr) != ("x",):
+        if inputs(expr) not in (("x",), ("u", "v")):
             continue
-        curve = _curve(expr, points)
+        gated = inputs(expr) == ("u", "v")
+        picture = _plane_picture(entry.label, expr) if gated else _shape_picture(expr)
         shapes.append(
             {
                 "label": entry.label,
                 "formula": infix(expr),
                 "trainable": ", ".join(f"{p.name} = {p.initial:g}" for p in parameters(expr)),
-                "picture": Markup(plots.shape_picture(points.numpy(), curve, references)),
+                "gated": gated,
+                "picture": Markup(picture),
             }
         )
     return shapes
+
+
+def _shape_picture(expr: Expr) -> str:
+    points = torch.linspace(-4, 4, 401, dtype=torch.float64)
+    references = {name: _curve(known_activations()[name].expr, points) for name in REFERENCES}
+    return plots.shape_picture(points.numpy(), _curve(expr, points), references)
+
+
+def _plane_picture(label: str, expr: Expr) -> str:
+    points = torch.linspace(-4, 4, 49, dtype=torch.float64)
+    u, v = torch.meshgrid(points, points, indexing="ij")
+    functions = {label: expr, GATED_REFERENCE: known_activations()[GATED_REFERENCE].expr}
+    planes = {
+        name: value_and_slopes(function, {"u": u, "v": v})[0].numpy()
+        for name, function in functions.items()
+    }
+    return plane_picture(points.numpy(), planes)
 
 
 def _curve(expr: Expr, points: torch.Tensor) -> plots.Curve:

@@ -10,9 +10,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from actsearch.evaluators.cost_model import ENTRIES, CostModel
 from actsearch.evaluators.result import Job, Result, Rung, Status
 from actsearch.primitives import baselines, infix, parse
 from actsearch.runs import plots
+from actsearch.runs.front_picture import FrontPoint, front_picture
 from actsearch.runs.journal import BASELINES, FINALS, SEARCH, Entry
 from actsearch.runs.leaderboard import leaderboard, standings
 from actsearch.runs.report import report_html
@@ -263,6 +265,47 @@ def test_shapes_show_finalists_first_and_initial_parameters(page):
     assert "drawn at beta = 0.25" in page.text
 
 
+def test_front_table_shows_the_front_of_the_leaderboard(page, ordinary):
+    front = leaderboard(Run.open(ordinary).journal)["front"]
+    shown = page.tables["front-table"][1:]
+    assert [row[0] for row in shown] == [f"{row['score']:.4f}" for row in front]
+    assert [row[1] for row in shown] == [str(row["complexity"]) for row in front]
+    # 4, 3 and 2 nodes; #1 and #2 have more than #0, and tanh the highest score with two.
+    assert [row[2] for row in shown] == ["#0", "#3", "tanh baseline"]
+
+
+def test_front_is_drawn_with_its_members_and_the_known_activations(page):
+    (picture,) = [svg for svg in page.svgs() if "score of a complete training" in svg]
+    words = {node.text for node in ElementTree.fromstring(picture).iter() if node.text}
+    assert {"#0", "#3", "nodes", *(activation.name for activation in baselines())} <= words
+    # What is not on it has no name there.
+    assert not {"#1", "#5", "#7"} & words
+
+
+def test_run_with_a_table_of_costs_shows_them_in_the_front(tmp_path):
+    table = {**dict.fromkeys(ENTRIES, 0.25), "tanh": 7.0}
+    search = {"objectives": ["score", "cost"]}
+    page = page_of(make(tmp_path / "run", ordinary_candidates(), costs=table, search=search))
+    pictures = [svg for svg in page.svgs() if "score of a complete training" in svg]
+    assert ["modelled ns per element" in svg for svg in pictures] == [False, True]
+    model = CostModel(table)
+    for row in page.tables["front-table"][1:]:
+        label, formula = row[3].split()[0], row[4]
+        known = {activation.name: activation.expr for activation in baselines()}
+        expr = known[label] if label in known else parse(FORMULAS[int(label[1:])])
+        assert (row[2], formula) == (f"{model.cost(expr):.2f}", infix(expr))
+
+
+def test_poor_member_of_the_front_does_not_flatten_the_others():
+    point = FrontPoint
+    known = [point(f"known {i}", 4.0, 0.9 + i / 1000, True, False) for i in range(9)]
+    for poor in (0.1, 0.899):
+        members = [point("poor", 1.0, poor, False, True), point("best", 3.0, 0.95, False, True)]
+        picture = front_picture([*members, *known], "nodes", logarithmic=False)
+        assert ("on the front, below" in picture) == (poor == 0.1)
+        assert ">poor<" in picture
+
+
 def test_funnel_counts_what_became_of_the_proposals(page):
     (funnel,) = [svg for svg in page.svgs() if "proposed" in svg]
     words = [node.text for node in ElementTree.fromstring(funnel).iter() if node.text]
@@ -292,7 +335,7 @@ def test_page_refers_to_nothing_outside(page):
 
 def test_pictures_are_well_formed(page):
     svgs = page.svgs()
-    assert len(svgs) == 2 + 6 + 2 + 1
+    assert len(svgs) == 2 + 1 + 6 + 2 + 1
     for svg in svgs:
         ElementTree.fromstring(svg)
 

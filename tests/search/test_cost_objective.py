@@ -124,7 +124,10 @@ def test_without_the_option_nothing_is_new(tmp_path: Path) -> None:
     plain = run_whole(tmp_path / "plain", Trainer(Tiny()), None)
     off = run_whole(tmp_path / "off", Trainer(Tiny()), 0.0)
     assert json.dumps(plain) == json.dumps(off)
-    row_names = {"rank", "label", "formula", "canonical", "score", "rungs", "complete", "known"}
+    row_names = {
+        *("rank", "label", "formula", "canonical", "score", "rungs", "complete", "known"),
+        *("complexity", "front"),
+    }
     assert all(set(row) == row_names for row in (*plain["candidates"], *plain["baselines"]))
     with Run.open(tmp_path / "plain") as run:
         details = [e.details for e in run.journal.entries(SEARCH)]

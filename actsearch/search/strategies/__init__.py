@@ -5,12 +5,14 @@ from typing import Any
 
 from .evolution import AgingEvolution, EvolutionSettings
 from .exhaustive import ExhaustiveSearch, ExhaustiveSettings
+from .genetic import GeneticSearch, GeneticSettings
 from .random import RandomSearch, RandomSettings
 from .strategy import Observation, Strategy, Surroundings
 
 STRATEGIES: Mapping[str, tuple[type, Callable[[Surroundings, Any], Strategy]]] = {
     "evolution": (EvolutionSettings, AgingEvolution),
     "exhaustive": (ExhaustiveSettings, ExhaustiveSearch),
+    "genetic": (GeneticSettings, GeneticSearch),
     "random": (RandomSettings, RandomSearch),
 }
 """By name: a frozen dataclass of settings, and what makes the strategy of them."""
