@@ -23,7 +23,7 @@ import torch._dynamo.testing
 from torch import nn
 
 from actsearch.evaluators.cost import composition
-from actsearch.evaluators.tasks import load_task
+from actsearch.evaluators.tasks import ActivationFactory, load_task
 from actsearch.primitives import Activation, ActivationSlot, Expr, inputs
 from actsearch.primitives.lowering.backends import backend_for
 from actsearch.primitives.lowering.eager import by_channel
@@ -53,7 +53,9 @@ def main() -> None:
         return time.perf_counter() - started
 
     counter = torch._dynamo.testing.CompileCounterWithBackend("inductor")
-    model = task.build_model(lambda width: ActivationSlot(candidates[0], width)).to(device)
+    model = task.build_model(
+        ActivationFactory(lambda channels: ActivationSlot(candidates[0], channels))
+    ).to(device)
     slots = [module for module in model.modules() if isinstance(module, ActivationSlot)]
     network = torch.compile(model, fullgraph=True, backend=counter)
     exchanged = []
@@ -68,7 +70,9 @@ def main() -> None:
     eager = []
     for candidate in candidates:
         started = time.perf_counter()
-        model = task.build_model(lambda width, c=candidate: Activation(c, width)).to(device)
+        model = task.build_model(
+            ActivationFactory(lambda channels, c=candidate: Activation(c, channels))
+        ).to(device)
         train(model, model)
         eager.append(time.perf_counter() - started)
 
@@ -77,7 +81,9 @@ def main() -> None:
         torch._dynamo.reset()
         counter = torch._dynamo.testing.CompileCounterWithBackend("inductor")
         started = time.perf_counter()
-        model = task.build_model(lambda width, c=candidate: Composed(c, width)).to(device)
+        model = task.build_model(
+            ActivationFactory(lambda channels, c=candidate: Composed(c, channels))
+        ).to(device)
         train(torch.compile(model, backend=counter), model)
         naive.append(time.perf_counter() - started)
         graphs += counter.frame_count

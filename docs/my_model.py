@@ -19,9 +19,9 @@ class Tumours(Task):
         return Splits(*map(Split, inputs.split(sizes), targets.split(sizes)))
 
     def build_model(self, activation):
-        return nn.Sequential(
-            nn.Linear(30, 32), activation(32), nn.Linear(32, 32), activation(32), nn.Linear(32, 2)
-        )
+        wide = activation.width(32)  # 32; a gated candidate takes 64 to return 32
+        layers = [nn.Linear(30, wide), activation(32), nn.Linear(32, wide), activation(32)]
+        return nn.Sequential(*layers, nn.Linear(32, 2))
 
     def augment(self, inputs, generator):  # optional: a little noise on each training batch
         noise = torch.randn(inputs.shape, generator=generator, device=generator.device)

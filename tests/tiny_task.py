@@ -26,7 +26,7 @@ class Tiny(Task):
         return Splits(*parts)
 
     def build_model(self, activation: ActivationFactory) -> nn.Module:
-        return nn.Sequential(nn.Linear(6, 8), activation(8), nn.Linear(8, 3))
+        return nn.Sequential(nn.Linear(6, activation.width(8)), activation(8), nn.Linear(8, 3))
 
 
 class BrokenModel(Tiny):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..primitives import Expr, KnownActivation, inputs
+from ..primitives import Expr, KnownActivation
 from .screens import DuplicateScreen, Reason, StaticLimits, Verdict, fingerprint, static_screen
 
 
@@ -21,8 +21,7 @@ class NewFunctionScreen:
         self._accepted = DuplicateScreen()
         self._known = DuplicateScreen()
         for activation in known:
-            if inputs(activation.expr) == ("x",):
-                self._known.remember(fingerprint(activation.expr), activation.name)
+            self._known.remember(fingerprint(activation.expr), activation.name)
 
     def __call__(self, expr: Expr) -> Verdict:
         verdict = static_screen(expr, self.limits)

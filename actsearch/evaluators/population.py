@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
 from ..errors import TaskError
-from ..primitives import ActivationSlot, Expr, Scope, parameters
+from ..primitives import ActivationSlot, Expr, Scope, inputs, parameters
 from .result import Job, Result, Status
 from .tasks import Splits, Task
 from .training import (
@@ -47,7 +47,8 @@ def train_population(
             split.
 
     Raises:
-        TaskError: the jobs do not fit together, or a candidate reads other inputs than x.
+        TaskError: the jobs do not fit together, or a candidate reads other inputs than x: slots
+            of a stack have one.
     """
     first = jobs[0]
     alike = all(_common(job) == _common(first) for job in jobs)
@@ -74,6 +75,9 @@ class _Stack:
         self.started = time.perf_counter()
         self.rungs, self.scored = jobs[0].rungs, scored_split(splits, jobs[0])
         exprs = [candidate_of(job) for job in jobs]
+        for expr in exprs:
+            if inputs(expr) not in ((), ("x",)):
+                raise TaskError(f"'{expr}' reads {', '.join(inputs(expr))}; a stack gives x alone")
         room = _room(exprs)
         models = [self._model(job, expr, room) for job, expr in zip(jobs, exprs, strict=True)]
         self.base = copy.deepcopy(models[0]).to("meta")

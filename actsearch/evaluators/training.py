@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -121,12 +121,12 @@ def candidate_of(job: Job) -> Expr:
     """The job's expression.
 
     Raises:
-        TaskError: it reads other inputs than x.
+        TaskError: it reads neither x nor both u and v.
     """
     expr = parse(job.formula)
-    if inputs(expr) not in ((), ("x",)):
+    if inputs(expr) not in ((), ("x",), ("u", "v")):
         raise TaskError(
-            f"'{expr}' takes the inputs {', '.join(inputs(expr))}, but the task gives one, x"
+            f"'{expr}' takes the input {', '.join(inputs(expr))}; a candidate reads x, or u and v"
         )
     return expr
 
@@ -137,10 +137,15 @@ def scored_split(splits: Splits, job: Job) -> Split:
 
 
 def built_model(
-    task: Task, expr: Expr, seed: int, device: str, activation: ActivationFactory
+    task: Task, expr: Expr, seed: int, device: str, function: Callable[[int], nn.Module]
 ) -> nn.Module:
-    """The task's model with initial weights drawn from the seed, for the gain of the expression."""
+    """The task's model with initial weights drawn from the seed, for the gain of the expression.
+
+    Args:
+        function: gives the expression's module for a number of channels.
+    """
     torch.manual_seed(seed)
+    activation = ActivationFactory(function, inputs=len(inputs(expr)) or 1)
     model = task.build_model(activation).to(device)
     task.initialise(model, gaussian_moments(expr).gain if inputs(expr) else 1.0)
     return model

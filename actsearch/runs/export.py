@@ -120,15 +120,10 @@ def docstring(
         lines += ["", "Provenance:"]
         lines += [f"    {_plain(key)}: {_plain(text)}" for key, text in provenance.items()]
     arguments = "channels=64" if _per_channel(expr) else ""
-    lines += [
-        "",
-        "Use:",
-        f"    activation = {class_name}({arguments})",
-        f"    y = activation({', '.join(names)})",
-        "",
-        *notes,
-        '"""',
-    ]
+    lines += ["", "Use:", f"    activation = {class_name}({arguments})"]
+    if names == ("u", "v"):
+        lines += ["    u, v = outputs.chunk(2, dim=1)  # of the layer before, as in the search"]
+    lines += [f"    y = activation({', '.join(names)})", "", *notes, '"""']
     return "\n".join(line.rstrip() for line in lines)
 
 

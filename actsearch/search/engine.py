@@ -14,7 +14,7 @@ from ..evaluators.cost_model import CostModel
 from ..evaluators.new_functions import NewFunctionScreen
 from ..evaluators.pool import Pool
 from ..evaluators.result import Job, Result, Status
-from ..primitives import Expr, baselines, known_activations, node_count, parse
+from ..primitives import Expr, baselines, inputs, known_activations, node_count, parse
 from ..runs.journal import BASELINES, FINALS, SEARCH, Entry
 from ..runs.leaderboard import ranked
 from ..runs.run import Run
@@ -77,6 +77,7 @@ class Engine:
         self.spectrum = spectrum
         self.progress = Progress()
         self.cost_model = CostModel(config.costs)
+        self.known = baselines(config.space.inputs)
         searched = run.journal.entries(SEARCH)
         settled = [*searched, *(run.journal.entries(BASELINES) if searched else ())]
         # What failed outside the search may have failed for want of time or memory: it is tried
@@ -135,7 +136,7 @@ class Engine:
         complete = [e for e in ranked(searched) if e.result.status is Status.COMPLETE]
         arms = [
             *contenders(complete, settings.contenders),
-            *(Arm(b.name, b.expr.text, candidate=False) for b in baselines()),
+            *(Arm(b.name, b.expr.text, candidate=False) for b in self.known),
         ]
         sweep = sweep_jobs(arms, self.config, self._seeds(_SWEEP_SEED, settings.sweep_seeds))
         swept = self._train_all("learning rates", sweep)
@@ -147,17 +148,24 @@ class Engine:
     def _train_baselines(self) -> list[Entry]:
         rungs, rate = self.config.training.rungs, self.config.training.learning_rate
         (seed,) = self._seeds(_SEARCH_SEED, 1)
-        jobs = [Job(f"{BASELINES}/{b.name}", b.expr.text, seed, rate, rungs) for b in baselines()]
+        jobs = [Job(f"{BASELINES}/{b.name}", b.expr.text, seed, rate, rungs) for b in self.known]
         self._start_stage("baselines", len(jobs))
-        for index, (job, baseline) in enumerate(zip(jobs, baselines(), strict=True)):
+        for index, (job, baseline) in enumerate(zip(jobs, self.known, strict=True)):
             details = {"index": index, **self._priced(baseline.expr)}
             self._submit(BASELINES, job, baseline.name, details)
         entries = [self._result_of(job) for job in jobs]
-        results = [entry.result for entry in entries]
+        # A task may train functions of x and lack what those of u and v need.
+        results = [
+            entry.result
+            for entry, baseline in zip(entries, self.known, strict=True)
+            if inputs(baseline.expr) == self.config.space.inputs
+        ]
         if all(result.standing is None for result in results):
+            names, first = " and ".join(self.config.space.inputs), results[0]
             raise TaskError(
-                f"task {self.config.task.name} trained none of the {len(jobs)} known activations: "
-                f"{results[0].reason or results[0].status}; mend the task and launch a new run"
+                f"task {self.config.task.name} trained none of the {len(results)} known "
+                f"activations of {names}: {first.reason or first.status}; mend the task and "
+                "launch a new run"
             )
         return entries
 

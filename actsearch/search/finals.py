@@ -11,7 +11,7 @@ import numpy as np
 
 from ..evaluators.result import Job, Result
 from ..evaluators.statistics import Comparison, compare
-from ..primitives import baselines
+from ..primitives import known_activations
 from ..runs.journal import Entry
 from .config import Config, FinalsSettings
 
@@ -41,7 +41,7 @@ def contenders(entries: Sequence[Entry], count: int) -> list[Arm]:
     Left out are candidates that equal a baseline, and those whose training was step for step
     that of a better one: min(f, 1e9) and its like, which differ from f only where no input goes.
     """
-    names = {baseline.name for baseline in baselines()}
+    names = {known.name for known in known_activations().values() if known.baseline}
     arms: list[Arm] = []
     trained: set[tuple[object, ...]] = set()
     for entry in entries:

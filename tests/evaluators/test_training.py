@@ -9,7 +9,6 @@ import pytest
 import torch
 from tiny_task import AlwaysNan, Tiny
 
-from actsearch.errors import TaskError
 from actsearch.evaluators.result import Job, Result, Rung, Status
 from actsearch.evaluators.training import Trainer, full_rungs
 from actsearch.primitives import read_formula
@@ -139,8 +138,3 @@ def test_initial_weights_carry_the_gain_of_the_candidate() -> None:
         )
         stds[name] = float(task.last.weight.detach().std()) * 20
     assert stds == pytest.approx({"relu": math.sqrt(2), "sigmoid": 1.84622855}, rel=0.02)
-
-
-def test_a_gated_formula_is_refused_by_a_task_with_one_input() -> None:
-    with pytest.raises(TaskError, match="takes the inputs u, v"):
-        Trainer(Tiny())(dataclasses.replace(JOB, formula="mul(u, v)"))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+import math
 
-from actsearch.primitives import read_formula
+import pytest
+import torch
+
+from actsearch.primitives import evaluate, read_formula
 from actsearch.primitives.analysis import gaussian_moments
 
 # E f, E f^2, gain, E f'^2 under N(0, 1).
@@ -31,6 +34,42 @@ def test_moments_agree_with_exact_integrals(formula: str) -> None:
     moments = gaussian_moments(read_formula(formula))
     found = (moments.mean, moments.second, moments.gain, moments.slope_second)
     assert found == pytest.approx(EXACT[formula], rel=1e-6, abs=1e-8)
+
+
+# E f^2 and E (f_u^2 + f_v^2) for independent u and v: of g(u)*v they are E g^2 and E g^2 + E g'^2.
+GATED = {
+    "bilinear": (1.0, 2.0),
+    "reglu": (0.5, 1.0),
+    "glu": (0.293379036, 0.293379036 + 0.04483624),
+    "geglu": (0.425221483, 0.425221483 + 0.4558509),
+    "swiglu": (0.35577552, 0.35577552 + 0.3794824),
+    "sin(u + v)": ((1 - math.exp(-4)) / 2, 1 + math.exp(-4)),
+    "exp(-square(u - v))": (1 / 3, 8 * 2 / 27),
+}
+
+
+@pytest.mark.parametrize("formula", GATED)
+def test_moments_of_two_inputs_agree_with_exact_integrals(formula: str) -> None:
+    moments = gaussian_moments(read_formula(formula))
+    assert (moments.second, moments.slope_second) == pytest.approx(GATED[formula], rel=1e-6)
+
+
+@pytest.mark.parametrize("formula", ["glu", "bilinear", "swiglu", "max(u, v)", "sin(u + 2*v)"])
+def test_chi_of_a_gate_is_the_growth_of_gradients_through_a_wide_layer(formula: str) -> None:
+    expr, width, generator = read_formula(formula), 400, torch.Generator().manual_seed(3)
+    moments = gaussian_moments(expr)
+    kinds = {"generator": generator, "dtype": torch.float64}
+    sizes, gradients = [], []
+    for _ in range(40):
+        u, v = torch.randn(2, width, **kinds).requires_grad_().unbind()
+        weights = moments.gain / math.sqrt(width) * torch.randn(2 * width, width, **kinds)
+        after = weights @ evaluate(expr, {"u": u, "v": v})
+        # So large are the gradients of a layer further on.
+        slopes = torch.autograd.grad(after @ torch.randn(2 * width, **kinds), (u, v))
+        sizes.append(float(after.detach().square().mean()))
+        gradients.append(float(torch.cat(slopes).square().mean()))
+    assert sum(sizes) / 40 == pytest.approx(1, rel=0.1)
+    assert sum(gradients) / 40 == pytest.approx(moments.slope_after_gain, rel=0.1)
 
 
 def test_chi_is_the_ratio_of_slope_to_value() -> None:

@@ -94,17 +94,18 @@ class Cifar10(Task):
 class PreActivationResNet(nn.Module):
     """ResNet-20, 3 x 3 blocks of 16, 32 and 64 channels: 20 weighted layers, 0.27 M parameters.
 
-    Shortcuts have no parameters ("option A"): every second pixel, new channels zero.
+    Shortcuts have no parameters ("option A"): every second pixel, new channels zero. Before a
+    gated activation all these widths are double, and u and v get their new channels each.
     """
 
     def __init__(self, activation: ActivationFactory) -> None:
         super().__init__()
         widths = [16, *[16] * 3, *[32] * 3, *[64] * 3]
-        self.stem = _convolution(3, widths[0], stride=1)
+        self.stem = _convolution(3, activation.width(widths[0]), stride=1)
         self.blocks = nn.Sequential(
             *(_Block(before, after, activation) for before, after in itertools.pairwise(widths))
         )
-        self.norm = nn.BatchNorm2d(widths[-1])
+        self.norm = nn.BatchNorm2d(activation.width(widths[-1]))
         self.activation = activation(widths[-1])
         self.head = nn.Linear(widths[-1], 10)
 
@@ -120,19 +121,20 @@ class _Block(nn.Module):
     def __init__(self, before: int, after: int, activation: ActivationFactory) -> None:
         super().__init__()
         self.stride = 1 if before == after else 2
-        self.new_channels = after - before
+        self.before, self.new_channels = before, after - before
         self.residual = nn.Sequential(
-            nn.BatchNorm2d(before),
+            nn.BatchNorm2d(activation.width(before)),
             activation(before),
-            _convolution(before, after, self.stride),
-            nn.BatchNorm2d(after),
+            _convolution(before, activation.width(after), self.stride),
+            nn.BatchNorm2d(activation.width(after)),
             activation(after),
-            _convolution(after, after, stride=1),
+            _convolution(after, activation.width(after), stride=1),
         )
 
     def forward(self, features: Tensor) -> Tensor:
         kept = features[:, :, :: self.stride, :: self.stride]
-        shortcut = functional.pad(kept, (0, 0, 0, 0, 0, self.new_channels))
+        inputs = kept.unflatten(1, (-1, self.before))
+        shortcut = functional.pad(inputs, (0, 0, 0, 0, 0, self.new_channels)).flatten(1, 2)
         return shortcut + self.residual(features)
 
 

@@ -52,9 +52,9 @@ class Digits(Task):
 
     def build_model(self, activation: ActivationFactory) -> nn.Module:
         return nn.Sequential(
-            nn.Linear(64, 128),
+            nn.Linear(64, activation.width(128)),
             activation(128),
-            nn.Linear(128, 128),
+            nn.Linear(128, activation.width(128)),
             activation(128),
             nn.Linear(128, 10),
         )

@@ -64,11 +64,11 @@ class FashionMnist(Task):
 
     def build_model(self, activation: ActivationFactory) -> nn.Module:
         return nn.Sequential(
-            nn.Conv2d(1, 32, 5, stride=2, padding=2),
+            nn.Conv2d(1, activation.width(32), 5, stride=2, padding=2),
             activation(32),
-            nn.Conv2d(32, 32, 3, stride=2, padding=1),
+            nn.Conv2d(32, activation.width(32), 3, stride=2, padding=1),
             activation(32),
-            nn.Conv2d(32, 64, 3, stride=2, padding=1),
+            nn.Conv2d(32, activation.width(64), 3, stride=2, padding=1),
             activation(64),
             nn.Flatten(),
             nn.Linear(64 * 4 * 4, 10),

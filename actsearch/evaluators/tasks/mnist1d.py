@@ -42,11 +42,11 @@ class Mnist1d(Task):
 
     def build_model(self, activation: ActivationFactory) -> nn.Module:
         return nn.Sequential(
-            nn.Conv1d(1, 25, 5, stride=2, padding=1),
+            nn.Conv1d(1, activation.width(25), 5, stride=2, padding=1),
             activation(25),
-            nn.Conv1d(25, 25, 3, stride=2, padding=1),
+            nn.Conv1d(25, activation.width(25), 3, stride=2, padding=1),
             activation(25),
-            nn.Conv1d(25, 25, 3, stride=2, padding=1),
+            nn.Conv1d(25, activation.width(25), 3, stride=2, padding=1),
             activation(25),
             nn.Flatten(),
             nn.Linear(125, 10),
@@ -68,9 +68,9 @@ class Mnist1dMlp(Task):
 
     def build_model(self, activation: ActivationFactory) -> nn.Module:
         return nn.Sequential(
-            nn.Linear(40, 100),
+            nn.Linear(40, activation.width(100)),
             activation(100),
-            nn.Linear(100, 100),
+            nn.Linear(100, activation.width(100)),
             activation(100),
             nn.Linear(100, 10),
         )

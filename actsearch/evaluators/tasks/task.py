@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +16,51 @@ from actsearch.evaluators.result import Rung
 
 from .splits import Splits
 
-ActivationFactory = Callable[[int], nn.Module]
-"""Takes the width of the channel axis, axis 1 of an (N, C, ...) tensor; gives a fresh module.
-
-Call it once for each place of the model: a candidate may have parameters or keep statistics.
-"""
-
 _WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+@dataclass(frozen=True)
+class ActivationFactory:
+    """What a model takes in place of an activation.
+
+    Call it once for each place of the model: a candidate may have parameters or keep statistics.
+    A scalar candidate keeps the width of what it is given. A gated one takes twice as many
+    channels as it returns, so the layer before it must have `activation.width(channels)` outputs.
+
+    Args:
+        function: takes a number of channels; gives a fresh module of one tensor, or of two (u and
+            v), with so many channels on axis 1.
+        inputs: how many tensors the module takes, 1 or 2.
+    """
+
+    function: Callable[[int], nn.Module]
+    inputs: int = 1
+
+    def width(self, channels: int) -> int:
+        """Channels of the tensor that the activation takes if it is to return so many."""
+        return self.inputs * channels
+
+    def __call__(self, channels: int) -> nn.Module:
+        """A fresh module from (N, width(channels), ...) to (N, channels, ...)."""
+        function = self.function(channels)
+        return function if self.inputs == 1 else _Halves(function, channels)
+
+
+class _Halves(nn.Module):
+    """A function of u and v on one tensor: u is the first half of axis 1, v the second."""
+
+    def __init__(self, function: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.function, self.channels = function, channels
+
+    def forward(self, both: Tensor) -> Tensor:
+        if both.shape[1] != 2 * self.channels:
+            raise TaskError(
+                f"a gated candidate that returns {self.channels} channels needs "
+                f"{2 * self.channels}, got {both.shape[1]}; give the layer before it "
+                f"activation.width({self.channels}) outputs"
+            )
+        return self.function(*both.chunk(2, dim=1))
 
 
 class Task:
@@ -52,7 +91,10 @@ class Task:
         raise TaskError(f"task {type(self).__name__} must override load() and return Splits")
 
     def build_model(self, activation: ActivationFactory) -> nn.Module:
-        """A model with `activation(width)` in each place where the candidate belongs."""
+        """A model with `activation(channels)` in each place where the candidate belongs.
+
+        The layer before it has `activation.width(channels)` outputs.
+        """
         raise TaskError(
             f"task {type(self).__name__} must override build_model(activation) "
             "and return a torch.nn.Module"
@@ -68,7 +110,8 @@ class Task:
 
         Args:
             model: changed in place.
-            gain: 1 / sqrt(E f(z)^2) of the candidate, z standard normal; > 0.
+            gain: 1 / sqrt(E f^2) of the candidate, whose inputs are independent standard normals;
+                > 0.
         """
         layers = (module for module in model.modules() if isinstance(module, _WEIGHTED))
         for place, layer in enumerate(layers):

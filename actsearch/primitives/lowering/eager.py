@@ -53,17 +53,20 @@ def value_and_slopes(expr: Expr, bindings: Mapping[str, Tensor]) -> tuple[Tensor
 
     Args and errors as of `evaluate`; shape and dtype too, of the value and of every slope.
     """
+    value, slopes = value_and_gradients(expr, bindings)
+    return value, slopes[: len(inputs(expr))]
+
+
+def value_and_gradients(expr: Expr, bindings: Mapping[str, Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """Value, and the slope by each of the `variables`; otherwise like `value_and_slopes`."""
     tensors, dtype, shape = _bound(expr, bindings)
-    device = next(iter(bindings.values())).device
     named = dict(zip(variables(expr), tensors, strict=True))
+    device = next(iter(bindings.values())).device
     with torch.no_grad():
-        (value,) = _run(forward_program(expr), named, dtype, device)
-        slopes = _run(backward_program(expr), named, dtype, device)
-    count = len(inputs(expr))
-    return (
-        value.to(dtype).expand(shape),
-        [slope.to(dtype).expand(shape) for slope in slopes[:count]],
-    )
+        program, _ = training_program(expr)
+        results = _run(program, named, dtype, device)
+    value, *slopes = (result.to(dtype).expand(shape) for result in results)
+    return value, slopes
 
 
 def forward(expr: Expr, inputs: Sequence[Tensor], parameters: Sequence[Tensor], dim: int) -> Tensor:
@@ -130,7 +133,8 @@ def _bound(
             tensors.append(first.new_tensor(leaf.initial))
         else:
             raise ValueError(f"'{expr}' reads the input {leaf.name}, which was given no tensor")
-    shape = torch.broadcast_shapes(*(t.shape for t in (*tensors, *bindings.values())))
+    # torch.broadcast_shapes is Python code and takes ten times as long.
+    shape = torch.broadcast_tensors(*tensors, *bindings.values())[0].shape
     return tuple(tensors), first.dtype, shape
 
 

@@ -13,7 +13,7 @@ from ..parse import parse
 
 @dataclass(frozen=True)
 class KnownActivation:
-    """One row of the zoo; `baseline` marks those that every search is compared with."""
+    """One row of the zoo; `baseline` marks those that searches are compared with."""
 
     name: str
     expr: Expr
@@ -39,9 +39,15 @@ def known_activations() -> dict[str, KnownActivation]:
     return known
 
 
-def baselines() -> list[KnownActivation]:
-    """Those that every search is compared with."""
-    return [known for known in known_activations().values() if known.baseline]
+def baselines(names: tuple[str, ...] = ("x",)) -> list[KnownActivation]:
+    """Those that a search is compared with: of its own inputs, and then those of x.
+
+    Args:
+        names: of the inputs that the candidates of the search read.
+    """
+    marked = [known for known in known_activations().values() if known.baseline]
+    kinds = dict.fromkeys((names, ("x",)))
+    return [known for kind in kinds for known in marked if inputs(known.expr) == kind]
 
 
 def read_formula(text: str) -> Expr:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from actsearch.evaluators.tasks import Splits, Task
+from actsearch.evaluators.tasks import ActivationFactory, Splits, Task
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,7 +37,7 @@ def train() -> Callable[..., list[float]]:
     def train(task: Task, splits: Splits, steps: int) -> tuple[nn.Module, list[float]]:
         """The trained model and the loss at each step, with ReLU, in order of the data."""
         torch.manual_seed(0)
-        model = task.build_model(lambda width: nn.ReLU())
+        model = task.build_model(ActivationFactory(lambda channels: nn.ReLU()))
         task.initialise(model, 2**0.5)
         optimizer = task.optimizer(model.parameters(), task.learning_rate)
         schedule = task.schedule(optimizer, task.learning_rate, steps)

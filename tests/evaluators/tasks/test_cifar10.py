@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from actsearch.errors import TaskError
-from actsearch.evaluators.tasks import load_task
+from actsearch.evaluators.tasks import ActivationFactory, load_task
 from actsearch.evaluators.tasks.cifar10_files import read_cifar10
 
 
@@ -146,7 +146,7 @@ def test_missing_files_are_named(tmp_path, cifar_folder):
 
 
 def _resnet() -> nn.Module:
-    return load_task("cifar10", Path()).build_model(lambda width: nn.ReLU())
+    return load_task("cifar10", Path()).build_model(ActivationFactory(lambda channels: nn.ReLU()))
 
 
 def test_resnet_has_20_weighted_layers_and_a_quarter_of_a_million_parameters():

@@ -7,7 +7,14 @@ import torch
 from torch import nn
 
 from actsearch.errors import TaskError
-from actsearch.evaluators.tasks import Split, Splits, Task, check_splits, load_task
+from actsearch.evaluators.tasks import (
+    ActivationFactory,
+    Split,
+    Splits,
+    Task,
+    check_splits,
+    load_task,
+)
 
 
 def _split(count: int = 3, width: int = 2) -> Split:
@@ -138,7 +145,7 @@ def test_task_that_overrides_nothing_says_what_to_override():
     with pytest.raises(TaskError, match=r"task Empty must override load\(\)"):
         Empty().load()
     with pytest.raises(TaskError, match=r"task Empty must override build_model"):
-        Empty().build_model(lambda width: nn.ReLU())
+        Empty().build_model(ActivationFactory(lambda channels: nn.ReLU()))
 
 
 @pytest.mark.parametrize(
@@ -207,6 +214,6 @@ def test_activation_factory_is_called_with_the_width_that_arrives(name, places):
         module.register_forward_hook(lambda _m, args, _out: seen.append((width, args[0].shape[1])))
         return module
 
-    task.build_model(activation)(task.load().train.inputs[:2])
+    task.build_model(ActivationFactory(activation))(task.load().train.inputs[:2])
     assert len(seen) == places
     assert all(promised == arrived for promised, arrived in seen)
