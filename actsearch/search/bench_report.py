@@ -14,34 +14,35 @@ from rich.text import Text
 from ..errors import ConfigError
 from ..runs.regret_picture import regret_picture
 from ..runs.run import write_atomically
-from .proxies import KEPT, TOP
+from .proxies import TOP
 from .strategy_benchmark import CHECKPOINTS, CONFIDENCE, TOP_SHARE, Curves, median_interval
 
 
 def strategies_table(rows: Sequence[Mapping[str, Any]], table_name: str) -> Group:
     """A row for each strategy, the soonest to the top first."""
     grid = Grid(title=f"Strategies on {table_name}", title_justify="left")
-    grid.add_column("strategy")
-    grid.add_column(f"evaluations to\nthe top {TOP_SHARE:.1%}", justify="right")
+    grid.add_column("strategy", no_wrap=True)
+    grid.add_column(f"to the top\n{TOP_SHARE:.1%}", justify="right", no_wrap=True)
     grid.add_column("got\nthere", justify="right")
     shown = [n for n in CHECKPOINTS if f"regret_{n}" in rows[0]]
     for evaluations in shown:
         grid.add_column(f"regret\nat {evaluations}", justify="right")
-    grid.add_column("proposals /\nevaluation", justify="right")
-    grid.add_column("ms /\nevaluation", justify="right")
+    grid.add_column("pro-\nposed", justify="right")
+    grid.add_column("ms", justify="right")
     for row in rows:
         grid.add_row(
             row["name"],
-            _interval(row["first_top"], "{:.0f}"),
+            _interval(row["first_top"]),
             f"{row['found_top']:.0%}",
-            *(_interval(row[f"regret_{n}"], "{:.4f}") for n in shown),
+            *(f"{row[f'regret_{n}'][0]:.4f}" for n in shown),
             f"{row['proposals_per_evaluation']:.1f}",
             f"{row['milliseconds_per_evaluation']:.1f}",
         )
     legend = (
-        f"Medians of {rows[0]['repeats']} searches with their {CONFIDENCE:.0%} bootstrap "
-        "intervals. Regret: best mean score of the table less that of the function with the best "
-        "score so far."
+        f"Medians of {rows[0]['repeats']} searches. To the top: evaluations until one of the best "
+        f"functions was trained in full, with the {CONFIDENCE:.0%} bootstrap interval; a dash "
+        "where fewer than half get there. Regret: best mean score of the table less that of the "
+        "function with the best score so far. Proposals and milliseconds are for each evaluation."
     )
     return Group(grid, Text(legend, style="dim"))
 
@@ -56,7 +57,6 @@ def proxies_table(rows: Sequence[Mapping[str, Any]]) -> Group:
     for row in rows:
         steps = "" if row["steps"] is None else f"{row['steps']:.2f}"
         grid.add_row(row["of"], row["proxy"], steps, f"{row['tau']:.2f}", f"{row['recall']:.0%}")
-    assert KEPT == 1 / 3
     return Group(grid)
 
 
@@ -83,11 +83,9 @@ def write_report(
         raise ConfigError(f"cannot write into {folder}: {error.strerror}") from error
 
 
-def _interval(values: Sequence[float], form: str) -> str:
-    median, low, high = (
-        "never" if value == float("inf") else form.format(value) for value in values
-    )
-    return f"{median} ({low}-{high})"
+def _interval(values: Sequence[float]) -> str:
+    median, low, high = ("–" if value == float("inf") else f"{value:.0f}" for value in values)
+    return f"{median} ({low} to {high})"
 
 
 def _finite(value: Any) -> Any:

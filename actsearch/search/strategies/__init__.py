@@ -6,14 +6,18 @@ from typing import Any
 from .evolution import AgingEvolution, EvolutionSettings
 from .exhaustive import ExhaustiveSearch, ExhaustiveSettings
 from .genetic import GeneticSearch, GeneticSettings
+from .optuna_sampler import OptunaSampler, OptunaSettings
 from .random import RandomSearch, RandomSettings
+from .reinforce import Reinforce, ReinforceSettings
 from .strategy import Observation, Strategy, Surroundings
 
 STRATEGIES: Mapping[str, tuple[type, Callable[[Surroundings, Any], Strategy]]] = {
     "evolution": (EvolutionSettings, AgingEvolution),
     "exhaustive": (ExhaustiveSettings, ExhaustiveSearch),
     "genetic": (GeneticSettings, GeneticSearch),
+    "optuna": (OptunaSettings, OptunaSampler),
     "random": (RandomSettings, RandomSearch),
+    "reinforce": (ReinforceSettings, Reinforce),
 }
 """By name: a frozen dataclass of settings, and what makes the strategy of them."""
 
