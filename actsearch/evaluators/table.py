@@ -93,14 +93,12 @@ class Table:
 
     def save(self, path: Path) -> None:
         """Write it as a compressed archive of arrays, without pickles."""
-        np.savez_compressed(
-            path,
-            kind=np.array(KIND),
-            settings=np.array(json.dumps(self.settings, sort_keys=True)),
-            seeds=np.array(self.seeds),
-            **{name: np.array(getattr(self, name)) for name in _TEXTS},
-            **{name: getattr(self, name) for name in _ARRAYS},
-        )
+        parts: dict[str, Any] = {
+            "kind": np.array(KIND),
+            "settings": np.array(json.dumps(self.settings, sort_keys=True)),
+            **{name: np.asarray(getattr(self, name)) for name in ("seeds", *_TEXTS, *_ARRAYS)},
+        }
+        np.savez_compressed(path, **parts)
 
 
 _TEXTS = ("functions", "spellings", "known", "known_formulas")
@@ -117,12 +115,12 @@ def load_table(path: Path) -> Table:
         with np.load(path, allow_pickle=False) as file:
             if str(file["kind"]) != KIND:
                 raise ConfigError(f"{path} is a table of another version: {file['kind']}")
-            return Table(
-                settings=json.loads(str(file["settings"])),
-                seeds=tuple(file["seeds"].tolist()),
-                **{name: tuple(file[name].tolist()) for name in _TEXTS},
+            parts: dict[str, Any] = {
+                "settings": json.loads(str(file["settings"])),
+                **{name: tuple(file[name].tolist()) for name in ("seeds", *_TEXTS)},
                 **{name: file[name] for name in _ARRAYS},
-            )
+            }
+            return Table(**parts)
     except FileNotFoundError:
         raise ConfigError(f"there is no table {path}") from None
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
