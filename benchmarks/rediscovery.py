@@ -30,7 +30,7 @@ def main() -> None:
     options = parser.parse_args()
     table = load_table(options.table)
     gelu = float(np.mean(table.known_scores[table.known.index("gelu"), :, -1]))
-    swish = {table.function_of(text) for text in (*SWISH, TRAINED_SWISH) if text in table.spellings}
+    swish = {table.function_of(text) for text in SWISH}
     bar = min(gelu, max(float(table.quality[function]) for function in swish))
     better = int((table.quality >= bar).sum())
     lines = [
