@@ -131,18 +131,24 @@ def _name_problem(name: str) -> str:
 
 def postorder(expr: Expr) -> Iterator[Expr]:
     """Every distinct subexpression once, arguments before what uses them."""
-    seen: set[Expr] = set()
-    stack = [(expr, False)]
+    if not isinstance(expr, Apply):
+        yield expr
+        return
+    seen: set[Expr] = {expr}
+    stack: list[tuple[Apply, Iterator[Expr]]] = [(expr, iter(expr.arguments))]
     while stack:
-        node, expanded = stack.pop()
-        if node in seen:
-            continue
-        if expanded or not isinstance(node, Apply):
-            seen.add(node)
-            yield node
+        node, arguments = stack[-1]
+        for argument in arguments:
+            if argument in seen:
+                continue
+            seen.add(argument)
+            if isinstance(argument, Apply):
+                stack.append((argument, iter(argument.arguments)))
+                break
+            yield argument
         else:
-            stack.append((node, True))
-            stack.extend((argument, False) for argument in reversed(node.arguments))
+            stack.pop()
+            yield node
 
 
 def inputs(expr: Expr) -> tuple[str, ...]:

@@ -22,6 +22,11 @@ from .pools import PoolOptions, make_pool
 from .terminal import leaderboard_table, progress_display, size
 
 
+LOOKBACK_PER_WORKER = 8
+"""Keeps most of them busy where trainings differ in length as rungs make them; measured in a
+simulation, docs/lookback.md."""
+
+
 def carry_on(
     run: Run, config: Config, task: Task, options: PoolOptions, out: Console, err: Console
 ) -> None:
@@ -86,10 +91,10 @@ def _introduce(run: Run, config: Config, options: PoolOptions, err: Console) -> 
         )
     elif device is None:
         run.journal.set_attribute("device", options.device)
-    if options.worker_count > config.search.lookback:
+    if config.search.lookback < LOOKBACK_PER_WORKER * options.worker_count:
         err.print(
-            f"note: {options.worker_count} workers, but lookback {config.search.lookback} lets "
-            f"at most {config.search.lookback} be busy; a new run can set it in [search]"
+            f"note: lookback {config.search.lookback} leaves some of {options.worker_count} workers "
+            f"idle; a new run with {LOOKBACK_PER_WORKER} for each in [search] keeps them busy"
         )
     if config.finals.finalists and smallest_p(config.finals) >= 1 - config.finals.confidence:
         err.print(

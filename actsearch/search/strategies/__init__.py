@@ -10,6 +10,7 @@ from .optuna_sampler import OptunaSampler, OptunaSettings
 from .random import RandomSearch, RandomSettings
 from .reinforce import Reinforce, ReinforceSettings
 from .strategy import Observation, Strategy, Surroundings
+from .surrogate import Surrogate, SurrogateSettings
 
 STRATEGIES: Mapping[str, tuple[type, Callable[[Surroundings, Any], Strategy]]] = {
     "evolution": (EvolutionSettings, AgingEvolution),
@@ -18,6 +19,7 @@ STRATEGIES: Mapping[str, tuple[type, Callable[[Surroundings, Any], Strategy]]] =
     "optuna": (OptunaSettings, OptunaSampler),
     "random": (RandomSettings, RandomSearch),
     "reinforce": (ReinforceSettings, Reinforce),
+    "surrogate": (SurrogateSettings, Surrogate),
 }
 """By name: a frozen dataclass of settings, and what makes the strategy of them."""
 
