@@ -21,7 +21,6 @@ from .finals import smallest_p
 from .pools import PoolOptions, make_pool
 from .terminal import leaderboard_table, progress_display, size
 
-
 LOOKBACK_PER_WORKER = 8
 """Keeps most of them busy where trainings differ in length as rungs make them; measured in a
 simulation, docs/lookback.md."""
@@ -93,8 +92,8 @@ def _introduce(run: Run, config: Config, options: PoolOptions, err: Console) -> 
         run.journal.set_attribute("device", options.device)
     if config.search.lookback < LOOKBACK_PER_WORKER * options.worker_count:
         err.print(
-            f"note: lookback {config.search.lookback} leaves some of {options.worker_count} workers "
-            f"idle; a new run with {LOOKBACK_PER_WORKER} for each in [search] keeps them busy"
+            f"note: lookback {config.search.lookback} lets some of {options.worker_count} workers "
+            f"wait; a new run can set {LOOKBACK_PER_WORKER} for each in [search]"
         )
     if config.finals.finalists and smallest_p(config.finals) >= 1 - config.finals.confidence:
         err.print(
