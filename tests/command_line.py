@@ -14,6 +14,7 @@ TASK = Path(__file__).parent / "tiny_task.py"
 SETTINGS = """
 budget = 20
 [strategy]
+name = 'evolution'
 population_size = 8
 tournament_size = 3
 [search]

@@ -67,8 +67,8 @@ def launch(
     strategy: Annotated[
         str | None,
         typer.Option(
-            help="evolution, genetic, reinforce, surrogate, optuna:SAMPLER, random or exhaustive. "
-            "[default: evolution]"
+            help="surrogate, evolution, genetic, reinforce, optuna:SAMPLER, random or exhaustive. "
+            "[default: surrogate]"
         ),
     ] = None,
     task: Annotated[

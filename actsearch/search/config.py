@@ -25,7 +25,7 @@ from ..primitives.lowering.backends import backend_for
 from ..primitives.operators import did_you_mean
 from ..primitives.spaces import SPACES, Space, UnaryBinary
 from .strategies import STRATEGIES, Strategy, Surroundings
-from .strategies.evolution import EvolutionSettings
+from .strategies.surrogate import SurrogateSettings
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Config:
     seed: int = 0
     budget: int = 500
     space: Space = field(default_factory=UnaryBinary)
-    strategy: Any = field(default_factory=EvolutionSettings)
+    strategy: Any = field(default_factory=SurrogateSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
     task: TaskSettings = field(default_factory=TaskSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
@@ -371,7 +371,7 @@ def _validated(name: str, value: Any, kind: Any) -> Any:
         ) from None
 
 
-_DEFAULT_NAMES = {"space": UnaryBinary.name, "strategy": "evolution"}
+_DEFAULT_NAMES = {"space": UnaryBinary.name, "strategy": "surrogate"}
 
 
 def _in_order(rungs: tuple[Rung, ...]) -> bool:

@@ -126,7 +126,7 @@ def searched(path: Path, workers: int) -> tuple[dict[str, Any], SimulatedPool]:
     settings = load_config(
         {
             "budget": 60,
-            "strategy": {"population_size": 12, "tournament_size": 4},
+            "strategy": {"name": "evolution", "population_size": 12, "tournament_size": 4},
             "search": {"lookback": 20},
             "training": {"learning_rate": 0.02, "rungs": [{"steps": 4}, {"steps": 12}]},
             "finals": {"finalists": 0},

@@ -118,7 +118,7 @@ def test_a_bad_option_is_one_line_and_leaves_nothing_behind(
         ("strategy = 3", ["strategy"]),
         ('budget = "many"', ["budget='many'"]),
         ("[space]\nunits = 9", ["units=9 must be 1 to 3"]),
-        ("[strategy]\ntournament_size = 1000", ["tournament_size=1000"]),
+        ("[strategy]\nname = 'evolution'\ntournament_size = 1000", ["tournament_size=1000"]),
         ("[training]\nrungs = [{steps = 9}, {steps = 3}]", ["rungs=[9, 3]"]),
         ("[training]\nrungs = [{stps = 9}]", ["unknown setting 'training.rungs.stps'"]),
         ("[finals]\nseeds = 1", ["finals.seeds=1 must be at least 2"]),

@@ -29,7 +29,7 @@ from actsearch.search.strategies.evolution import AgingEvolution, EvolutionSetti
 
 RUN: dict[str, Any] = {
     "budget": 60,
-    "strategy": {"population_size": 12, "tournament_size": 4},
+    "strategy": {"name": "evolution", "population_size": 12, "tournament_size": 4},
     "search": {"lookback": 5},
     "training": {
         "learning_rate": 0.02,

@@ -17,6 +17,7 @@ SETTINGS = """
 seed = 3
 budget = 100
 [strategy]
+name = 'evolution'
 population_size = 16
 tournament_size = 4
 [search]
