@@ -26,7 +26,7 @@ CONFIG = load_config(
     {
         "budget": 40,
         "space": {"name": "gated"},
-        "strategy": {"population_size": 12, "tournament_size": 4},
+        "strategy": {"name": "evolution", "population_size": 12, "tournament_size": 4},
         "search": {"lookback": 5},
         "training": {"learning_rate": 0.02, "rungs": [{"steps": 4}, {"steps": 12}]},
         "finals": {"contenders": 4, "finalists": 2, "seeds": 2, "learning_rate_factors": [1.0]},
