@@ -132,5 +132,5 @@ def test_jobs_that_do_not_fit_together_are_refused(change):
 
 def test_a_gate_is_refused():
     task = load_task("digits", None)
-    with pytest.raises(TaskError, match="takes the inputs u, v"):
+    with pytest.raises(TaskError, match="reads u, v; a stack gives x alone"):
         train_population(task, task.load(), jobs_of(["u*v"], [1]))
