@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ConfigError
 from ...evaluators.pareto import front
 from ...primitives.spaces import Decisions, Proposal
+from .settings import check_settings
 from .strategy import Observation, Surroundings
 
 
@@ -42,7 +42,7 @@ class EvolutionSettings:
     least_score: float = -math.inf
 
     def __post_init__(self) -> None:
-        for name, good, wanted in (
+        conditions = (
             ("population_size", self.population_size >= 2, "at least 2"),
             (
                 "tournament_size",
@@ -52,10 +52,8 @@ class EvolutionSettings:
             ("crossover", 0 <= self.crossover <= 1, "0 to 1"),
             ("fresh", 0 <= self.fresh <= 1, "0 to 1"),
             ("least_score", self.least_score < math.inf, "a number"),
-        ):
-            if not good:
-                value = getattr(self, name)
-                raise ConfigError(f"setting strategy.{name}={value!r} must be {wanted}")
+        )
+        check_settings(self, conditions)
 
 
 class AgingEvolution:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...errors import ConfigError
 from ...primitives.spaces import Decisions, Proposal
+from .settings import check_settings
 from .strategy import Observation, Surroundings
 
 
@@ -34,14 +34,12 @@ class GeneticSettings:
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        for name, good, wanted in (
+        conditions = (
             ("population_size", self.population_size >= 2, "at least 2"),
             ("newcomers", 0 <= self.newcomers <= self.population_size, "0 to population_size"),
             ("temperature", self.temperature > 0, "above 0"),
-        ):
-            if not good:
-                value = getattr(self, name)
-                raise ConfigError(f"setting strategy.{name}={value!r} must be {wanted}")
+        )
+        check_settings(self, conditions)
 
 
 class GeneticSearch:

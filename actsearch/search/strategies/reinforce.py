@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...errors import ConfigError
 from ...primitives.spaces import Proposal, propose
 from .reward import as_number, undominated_shares
+from .settings import check_settings
 from .strategy import Observation, Surroundings
 
 
@@ -63,11 +63,7 @@ class ReinforceSettings:
             ("clip", 0 < self.clip < 1, "between 0 and 1"),
             ("draws", self.draws >= 1, "at least 1"),
         ]
-        for name, good, wanted in checks:
-            if not good:
-                raise ConfigError(
-                    f"setting strategy.{name}={getattr(self, name)!r} must be {wanted}"
-                )
+        check_settings(self, checks)
 
 
 class _Slot(nn.Module):

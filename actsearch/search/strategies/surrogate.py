@@ -17,7 +17,6 @@ from scipy.special import ndtri
 from sklearn.neighbors import KNeighborsRegressor
 from threadpoolctl import ThreadpoolController
 
-from ...errors import ConfigError
 from ...evaluators.features import function_features
 from ...primitives import Expr, inputs
 from ...primitives.spaces import Decisions, Proposal
@@ -25,6 +24,7 @@ from .candidate_pool import DrawnCandidates, Pool, WholeSpace
 from .comparisons import Comparisons
 from .gaussian_process import GaussianProcess
 from .reward import undominated_shares
+from .settings import check_settings
 from .strategy import Observation, Surroundings
 
 _FEATURES = ("outputs", "spectrum", "both")
@@ -72,7 +72,7 @@ class SurrogateSettings:
     parents: int = 10
 
     def __post_init__(self) -> None:
-        for name, good, wanted in (
+        conditions = (
             ("features", self.features in _FEATURES, " or ".join(_FEATURES)),
             ("regressor", self.regressor in _REGRESSORS, " or ".join(_REGRESSORS)),
             ("exploration", 0 <= self.exploration < math.inf, "at least 0"),
@@ -90,10 +90,8 @@ class SurrogateSettings:
             ("samples", self.samples >= 1, "at least 1"),
             ("mutations", self.mutations >= 0, "at least 0"),
             ("parents", self.parents >= 1, "at least 1"),
-        ):
-            if not good:
-                value = getattr(self, name)
-                raise ConfigError(f"setting strategy.{name}={value!r} must be {wanted}")
+        )
+        check_settings(self, conditions)
 
 
 class Surrogate:
