@@ -23,6 +23,7 @@ import torch
 from actsearch.evaluators.pool import run_job
 from actsearch.evaluators.ray_pool import RayPool
 from actsearch.evaluators.result import Job, Rung
+from actsearch.evaluators.spectra import spectrum_on
 from actsearch.evaluators.training import Trainer
 from actsearch.primitives import baselines, infix, parse
 from actsearch.runs.journal import SEARCH
@@ -30,7 +31,6 @@ from actsearch.runs.leaderboard import ranked
 from actsearch.runs.run import Run
 from actsearch.search.config import load_config, resolve
 from actsearch.search.engine import Engine
-from actsearch.search.execution import spectrum_on
 
 
 def main() -> None:

@@ -9,13 +9,16 @@ e^LOWEST to e^HIGHEST, where the paper has one for each hundred weights from e^-
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..primitives import Activation, Expr
-from .tasks import Splits, Task
+from .tasks import Splits, Task, check_splits
 from .training import built_model, shuffled_batches
 
 BINS = 64
@@ -28,6 +31,12 @@ EXAMPLES = 100
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 # Of the largest eigenvalue: below it lies what rounding leaves of zero.
 _SMALLEST = 1e-12
+
+
+def spectrum_on(task: Task) -> Callable[[Expr], np.ndarray]:
+    """Spectra of candidates on a task, whose data are loaded when the first is asked for."""
+    splits = cache(lambda: check_splits(task.load()))
+    return lambda expr: fisher_spectrum(task, splits(), expr)
 
 
 def fisher_spectrum(task: Task, splits: Splits, expr: Expr) -> np.ndarray:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import shlex
 import signal
-from collections.abc import Callable
-from functools import cache
 
-import numpy as np
 import torch
 from rich.console import Console
 
-from ..evaluators.tasks import Task, check_splits
-from ..primitives import Expr
+from ..evaluators.spectra import spectrum_on
+from ..evaluators.tasks import Task
 from ..runs.leaderboard import leaderboard
 from ..runs.run import Run
 from .config import Config
@@ -62,18 +59,6 @@ def carry_on(
             f"ended, or {config.search.patience:,} proposals in a row gave none"
         )
     err.print(f"next:  search export {path}   or   search report {path}")
-
-
-def spectrum_on(task: Task) -> Callable[[Expr], np.ndarray]:
-    """Features of candidates on a task; its data are loaded when they are first asked for."""
-    splits = cache(lambda: check_splits(task.load()))
-
-    def spectrum(expr: Expr) -> np.ndarray:
-        from ..evaluators.spectra import fisher_spectrum
-
-        return fisher_spectrum(task, splits(), expr)
-
-    return spectrum
 
 
 def _introduce(run: Run, config: Config, options: PoolOptions, err: Console) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from ..evaluators.result import Result, Status
+from ..evaluators.spectra import spectrum_on
 from ..evaluators.table import Table, result_in_table
 from ..primitives import Expr, parse
 from .candidates import candidates
-from .config import Config, load_config
+from .config import Config, load_config, reload_task
 from .proposer import Proposer
 from .strategies import Observation
 
@@ -88,7 +91,7 @@ def replay(table: Table, config: Config, seed: int) -> Replay:
     places = table.places(config.training.rungs)
     column = seed % len(table.seeds)
     config = replace(config, seed=seed)
-    strategy = config.make_strategy(_no_spectrum)
+    strategy = config.make_strategy(_spectrum_of(config))
     for text, scores in zip(table.known_formulas, table.known_scores[:, column], strict=True):
         result = result_in_table(text, scores[places], ())
         strategy.observe(Observation(parse(text), None, result, result.standing))
@@ -109,5 +112,7 @@ def replay(table: Table, config: Config, seed: int) -> Replay:
     )
 
 
-def _no_spectrum(expr: Expr) -> np.ndarray:
-    raise NotImplementedError("a table holds no spectra")
+def _spectrum_of(config: Config) -> Callable[[Expr], np.ndarray]:
+    """Spectra on the task, which is loaded when the first is asked for; most never ask."""
+    on_task = cache(lambda: spectrum_on(reload_task(config)))
+    return lambda expr: on_task()(expr)
