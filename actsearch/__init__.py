@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 from .errors import ActsearchError
 
 if TYPE_CHECKING:
-    from .primitives import Activation
+    from torch import Tensor, nn
 
-__all__ = ["ActsearchError", "activation"]
+    from .conversion import Conversion
+    from .primitives import Activation, Expr
+
+__all__ = ["ActsearchError", "activation", "convert"]
 __version__ = "0.1.0"
 
 
@@ -29,3 +32,26 @@ def activation(formula: str, channels: int | None = None, dim: int = 1) -> Activ
     from .primitives import Activation, read_formula
 
     return Activation(read_formula(formula), channels, dim)
+
+
+def convert(
+    model: nn.Module,
+    layer: str | Expr,
+    *,
+    groups: int = 32,
+    example: Tensor | tuple[Tensor, ...] | None = None,
+) -> Conversion:
+    """A copy of a model with a layer or function in place of its own, as of `conversion.convert`.
+
+    Args:
+        layer: a formula, a known name, or an expression, of x.
+        groups: most groups of a group moment.
+        example: what the model takes, where numbers of channels are not told by its layers.
+
+    Raises:
+        ParseError: the formula cannot be read.
+        ConfigError: the formula reads other inputs than x.
+    """
+    from .conversion import convert
+
+    return convert(model, layer, groups=groups, example=example)

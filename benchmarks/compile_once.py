@@ -54,7 +54,7 @@ def main() -> None:
 
     counter = torch._dynamo.testing.CompileCounterWithBackend("inductor")
     model = task.build_model(
-        ActivationFactory(lambda channels: ActivationSlot(candidates[0], channels))
+        ActivationFactory(lambda channels, dim: ActivationSlot(candidates[0], channels, dim))
     ).to(device)
     slots = [module for module in model.modules() if isinstance(module, ActivationSlot)]
     network = torch.compile(model, fullgraph=True, backend=counter)
@@ -71,7 +71,7 @@ def main() -> None:
     for candidate in candidates:
         started = time.perf_counter()
         model = task.build_model(
-            ActivationFactory(lambda channels, c=candidate: Activation(c, channels))
+            ActivationFactory(lambda channels, dim, c=candidate: Activation(c, channels, dim))
         ).to(device)
         train(model, model)
         eager.append(time.perf_counter() - started)
@@ -82,7 +82,7 @@ def main() -> None:
         counter = torch._dynamo.testing.CompileCounterWithBackend("inductor")
         started = time.perf_counter()
         model = task.build_model(
-            ActivationFactory(lambda channels, c=candidate: Composed(c, channels))
+            ActivationFactory(lambda channels, dim, c=candidate: Composed(c, channels))
         ).to(device)
         train(torch.compile(model, backend=counter), model)
         naive.append(time.perf_counter() - started)

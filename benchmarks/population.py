@@ -18,9 +18,10 @@ from compile_once import distinct
 
 from actsearch.evaluators.population import train_population
 from actsearch.evaluators.result import Job, Rung
-from actsearch.evaluators.screens import StaticLimits, static_screen
+from actsearch.evaluators.screens import static_screen
 from actsearch.evaluators.tasks import load_task
 from actsearch.evaluators.training import Trainer, on_device
+from actsearch.evaluators.verdict import StaticLimits
 from actsearch.primitives.lowering.backends import backend_for
 
 

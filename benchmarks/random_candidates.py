@@ -7,7 +7,7 @@ from itertools import count, islice
 import numpy as np
 
 from actsearch.evaluators.new_functions import NewFunctionScreen
-from actsearch.evaluators.screens import StaticLimits
+from actsearch.evaluators.verdict import StaticLimits
 from actsearch.primitives import Expr
 from actsearch.primitives.spaces import Space
 

@@ -29,6 +29,33 @@ class Tiny(Task):
         return nn.Sequential(nn.Linear(6, activation.width(8)), activation(8), nn.Linear(8, 3))
 
 
+class TinyAnchors(Tiny):
+    """Two networks with a norm before each activation, on vectors and on two channels of three."""
+
+    groups = 2
+
+    def __init__(self, anchors: tuple[str, ...] = ()) -> None:
+        self.anchors = anchors or ("dense", "channels")
+
+    def build_anchor(self, anchor: str, activation: ActivationFactory) -> nn.Module:
+        if anchor == "dense":
+            norm = activation.normalised(nn.BatchNorm1d(activation.width(8)), 8)
+            return nn.Sequential(nn.Linear(6, activation.width(8)), norm, nn.Linear(8, 3))
+        return nn.Sequential(
+            nn.Unflatten(1, (2, 3)),
+            nn.Conv1d(2, activation.width(8), 1),
+            activation.normalised(nn.BatchNorm1d(activation.width(8)), 8),
+            nn.Flatten(),
+            nn.Linear(24, 3),
+        )
+
+
+class NoBatches(TinyAnchors):
+    """Forbids candidates to mix the examples of a batch."""
+
+    batch_statistics = False
+
+
 class BrokenModel(Tiny):
     def build_model(self, activation: ActivationFactory) -> nn.Module:
         raise ValueError("no such layer")

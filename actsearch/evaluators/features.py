@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 
 from ..primitives import Expr, inputs, value_and_slopes
+from ..primitives.spaces import Space
+from .layer_screens import layer_features
 
 SCALE_WEIGHT, FAR_WEIGHT = 0.5, 0.2
 """Of the two scales and of values far out, beside 1 for values and slopes."""
@@ -89,6 +91,17 @@ def function_features(expr: Expr, names: tuple[str, ...] = ("x",)) -> np.ndarray
         )
     vector.flags.writeable = False
     return vector
+
+
+def candidate_features(expr: Expr, space: Space) -> np.ndarray:
+    """Features of a candidate of the space, or of a known activation beside it.
+
+    Returns:
+        As of `function_features`, or of `layer_features` if the space is of layers.
+    """
+    if space.replaces_norm:
+        return layer_features(expr)
+    return function_features(expr, space.inputs)
 
 
 @cache

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..primitives import Expr, KnownActivation
-from .screens import DuplicateScreen, Reason, StaticLimits, Verdict, fingerprint, static_screen
+from .screens import DuplicateScreen, fingerprint, static_screen
+from .verdict import Reason, StaticLimits, Verdict
 
 
 class NewFunctionScreen:

@@ -17,19 +17,11 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
 from ..errors import TaskError
-from ..primitives import ActivationSlot, Expr, Scope, inputs, parameters
+from ..primitives import ActivationSlot, Expr, Scope, inputs, moments, parameters, parse
+from .network import CURVE_POINTS, SCORED_AT_ONCE, built_model, loss_diverged, shuffled_batches
 from .result import Job, Result, Status
-from .tasks import Splits, Task
-from .training import (
-    CURVE_POINTS,
-    SCORED_AT_ONCE,
-    built_model,
-    candidate_of,
-    loss_diverged,
-    scored_split,
-    shuffled_batches,
-    standing_after,
-)
+from .tasks import ActivationFactory, Splits, Task
+from .training import candidate_of, scored_split, standing_after
 
 
 def train_population(
@@ -47,8 +39,8 @@ def train_population(
             split.
 
     Raises:
-        TaskError: the jobs do not fit together, or a candidate reads other inputs than x: slots
-            of a stack have one.
+        TaskError: the jobs do not fit together, or have checks or several networks each; or a
+            candidate has moments, or reads other inputs than x: slots of a stack have one.
     """
     first = jobs[0]
     alike = all(_common(job) == _common(first) for job in jobs)
@@ -56,6 +48,11 @@ def train_population(
         raise TaskError(
             f"job {first.key} and {len(jobs) - 1} others cannot be stacked: learning rate, rungs "
             "and split must be the same, and no rung may have a schedule of its own"
+        )
+    if task.anchors or any(job.protocols or moments(parse(job.formula)) for job in jobs):
+        raise TaskError(
+            f"job {first.key} and {len(jobs) - 1} others cannot be stacked: a stack has no "
+            "moments, no anchors and no rejection protocols; train them one at a time"
         )
     devices = [] if device == "cpu" else [torch.device(device)]
     with torch.random.fork_rng(devices=devices):
@@ -100,10 +97,11 @@ class _Stack:
         self.done = 0
 
     def _model(self, job: Job, expr: Expr, room: dict[str, int]) -> nn.Module:
-        def slot(channels: int) -> nn.Module:
-            return ActivationSlot(expr, channels, **room)
+        def slot(channels: int, dim: int) -> nn.Module:
+            return ActivationSlot(expr, channels, dim, **room)
 
-        return built_model(self.task, expr, job.seed, self.device, slot)
+        activation = ActivationFactory(slot)
+        return built_model(self.task, "", expr, activation, job.seed, self.device)
 
     def train(self) -> list[Result]:
         for number, rung in enumerate(self.rungs):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -30,6 +30,57 @@ class Status(StrEnum):
     STOPPED = "stopped"
     DIVERGED = "diverged"
     FAILED = "failed"
+    REJECTED = "rejected"
+    """a protocol ended it before its first rung"""
+
+
+@dataclass(frozen=True)
+class Protocols:
+    """Checks that throw out a bad candidate early in its training.
+
+    Both are EvoNorm's, Liu et al. 2020, arXiv:2004.02967, given here from memory: there a candidate
+    is rejected below 20 % validation accuracy after 100 steps, or where 100 steps of ascent bring
+    the gradient norm above 1e8.
+
+    Args:
+        quality_steps: training steps after which the score is looked at; where the first rung is
+            shorter, at its end.
+        quality_score: least score to go on; 0 for no such check.
+        stability_steps: most steps of ascent on the gradient norm; 0 for no such check.
+        stability_bound: largest gradient norm to go on.
+    """
+
+    quality_steps: int = 100
+    quality_score: float = 0.0
+    stability_steps: int = 0
+    stability_bound: float = 1e8
+
+    @property
+    def any(self) -> bool:
+        """Whether a candidate is checked at all."""
+        return self.quality_score > 0 or self.stability_steps > 0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One protocol in one network.
+
+    Args:
+        name: `quality` or `stability`.
+        anchor: the network, of the task's anchors; empty for the one of a task without.
+        figure: what decided: the score, or the largest gradient norm; None if it was not finite.
+        steps: of training, or of ascent, after which it was taken.
+        seconds: wall-clock seconds on the worker, with those of the steps; never used in a
+            decision, nor in comparing two checks.
+        passed: whether the candidate went on.
+    """
+
+    name: str
+    anchor: str
+    figure: float | None
+    steps: int
+    seconds: float = field(compare=False)
+    passed: bool
 
 
 @dataclass(frozen=True)
@@ -44,6 +95,8 @@ class Job:
         rungs: at least one; the last is the full training.
         thresholds: score a candidate must reach at each rung but the last, to go on.
         split: `validation` or `final`, the part of the data that is scored.
+        protocols: checks before the first rung; None for no check.
+        task: which of the run's tasks; empty for the search's.
     """
 
     key: str
@@ -53,13 +106,18 @@ class Job:
     rungs: tuple[Rung, ...]
     thresholds: tuple[float, ...] = ()
     split: str = "validation"
+    protocols: Protocols | None = None
+    task: str = ""
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Job:
-        """The job of `dataclasses.asdict` or its JSON."""
+        """The job of `dataclasses.asdict` or its JSON, also of one written before `protocols`."""
         rungs = tuple(Rung(**rung) for rung in record["rungs"])
         thresholds = tuple(record["thresholds"])
-        return cls(**{**record, "rungs": rungs, "thresholds": thresholds})
+        asked = record.get("protocols")
+        protocols = None if asked is None else Protocols(**asked)
+        changed = {"rungs": rungs, "thresholds": thresholds, "protocols": protocols}
+        return cls(**{**record, **changed})
 
 
 @dataclass(frozen=True)
@@ -69,10 +127,15 @@ class Result:
     Args:
         key: the job's.
         status: how it ended.
-        scores: the score at each rung reached, all finite; higher is better.
-        curve: (steps, training loss) pairs of the last schedule, for pictures only.
-        reason: why it was stopped, diverged or failed; empty when complete.
+        scores: the score at each rung reached, all finite; higher is better. On a task with
+            anchors it is the mean of theirs.
+        curve: (steps, training loss) pairs of the last schedule, for pictures only; means over
+            the anchors.
+        reason: why it was stopped, rejected, diverged or failed; empty when complete.
         seconds: wall-clock seconds on the worker; never used in a decision.
+        checks: what the protocols found, in the order in which they were made.
+        parts: the score of each anchor at the last rung reached, in the task's order; empty if the
+            task has one network.
     """
 
     key: str
@@ -81,6 +144,8 @@ class Result:
     curve: tuple[tuple[int, float], ...] = ()
     reason: str = ""
     seconds: float = 0.0
+    checks: tuple[Check, ...] = ()
+    parts: tuple[float, ...] = ()
 
     @property
     def score(self) -> float | None:
@@ -91,15 +156,16 @@ class Result:
     def standing(self) -> tuple[int, float] | None:
         """(rungs reached, score there): results compare by it, higher is better.
 
-        None if the training diverged or failed; such a result never ranks.
+        None if the training diverged, failed or was rejected; such a result never ranks.
         """
-        if self.status in (Status.DIVERGED, Status.FAILED) or not self.scores:
+        unranked = (Status.DIVERGED, Status.FAILED, Status.REJECTED)
+        if self.status in unranked or not self.scores:
             return None
         return len(self.scores), self.scores[-1]
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Result:
-        """The result of `dataclasses.asdict` or its JSON."""
+        """The result of `dataclasses.asdict` or its JSON, also of one before `checks`."""
         return cls(
             key=record["key"],
             status=Status(record["status"]),
@@ -107,4 +173,6 @@ class Result:
             curve=tuple((int(step), float(loss)) for step, loss in record["curve"]),
             reason=record["reason"],
             seconds=record["seconds"],
+            checks=tuple(Check(**check) for check in record.get("checks", ())),
+            parts=tuple(record.get("parts", ())),
         )

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from functools import cache, lru_cache
 
 import numpy as np
@@ -19,55 +17,9 @@ from torch import Tensor
 from ..primitives.analysis.gaussian import gaussian_points, moments_from
 from ..primitives.expr import Expr, inputs, parameters
 from ..primitives.lowering.eager import value_and_gradients, value_and_slopes
-
-
-class Reason(StrEnum):
-    """Why a candidate does not enter training."""
-
-    CONSTANT = "constant"
-    AFFINE = "affine"
-    NOT_FINITE = "not finite"
-    EXTREME = "extreme"
-    MEAN_FIELD = "mean field"
-    DUPLICATE = "duplicate"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Accepted (no reason), or rejected for a reason, with the figure that decided.
-
-    `known` names the known activation that an accepted candidate equals.
-    """
-
-    reason: Reason | None = None
-    figure: str = ""
-    known: str = ""
-
-    @property
-    def accepted(self) -> bool:
-        return self.reason is None
-
-
-ACCEPTED = Verdict()
-
-
-@dataclass(frozen=True)
-class StaticLimits:
-    """Bounds of the static screen.
-
-    Args:
-        largest: bound on |f| and |f'| for |x| <= 10; of two inputs, |u| and |v|.
-        widest: f and f' must be finite up to this |x|, in float32 and bfloat16.
-        lowest_chi, highest_chi: bounds on chi_1 = E f'^2 / E f^2 under N(0, 1), the factor by
-            which a layer with gain-corrected weights changes the variance of gradients. ReLU has
-            1, tanh 1.18, sigmoid 0.15, SwiGLU 2.07 (see `GaussianMoments.slope_after_gain`).
-    """
-
-    largest: float = 1e3
-    widest: float = 1e4
-    lowest_chi: float = 0.05
-    highest_chi: float = 20.0
-
+from ..primitives.moments import moments, reads_batch
+from .layer_screens import layer_fingerprint, layer_screen
+from .verdict import ACCEPTED, Reason, StaticLimits, Verdict
 
 _FLAT = 1e-6
 
@@ -78,7 +30,12 @@ def static_screen(expr: Expr, limits: StaticLimits) -> Verdict:
     A function of u and v must depend on each of them, and not be affine in both together.
     Trainable parameters are at their initial values; a candidate that is a straight line there
     passes if it bends at a second setting, as max(x, beta*x) does, which starts at beta = 1.
+    A formula with moments is judged as a layer.
     """
+    if moments(expr):
+        if reads_batch(expr) and not limits.batch_statistics:
+            return Verdict(Reason.BATCH, "reads other examples of the batch")
+        return layer_screen(expr, limits)
     names = inputs(expr)
     if not names:
         return Verdict(Reason.CONSTANT, "reads no input")
@@ -214,6 +171,8 @@ def fingerprint(expr: Expr) -> np.ndarray:
         two. Large entries are compressed, so that differences are relative where the function is
         large.
     """
+    if moments(expr):
+        return layer_fingerprint(expr)
     names = inputs(expr)
     coarse = len(names) == 2
     _, weights = gaussian_points(names, _PLANE_NODES)
@@ -250,7 +209,7 @@ def _samples(
     """Value, and slopes by the inputs and then the parameters, on `gaussian_points`; float64.
 
     Args:
-        moved: at the second setting of the parameters.
+        moved: at the second setting of the parameters; without slopes by them.
         coarse: at the fewer pairs of points that make a fingerprint of two inputs.
         exchanged: each of two inputs takes the other's points.
     """
@@ -258,8 +217,9 @@ def _samples(
     points, weights = gaussian_points(names, _PLANE_NODES) if coarse else gaussian_points(names)
     if exchanged:
         points = dict(zip(points, list(points.values())[::-1], strict=True))
-    setting = second_setting(expr, weights) if moved else {}
-    return value_and_gradients(expr, {**points, **setting})
+    if moved:
+        return value_and_slopes(expr, {**points, **second_setting(expr, weights)})
+    return value_and_gradients(expr, points)
 
 
 def second_setting(expr: Expr, like: Tensor) -> dict[str, Tensor]:

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..primitives import Activation, Expr
+from ..primitives import Expr
+from .network import activation_of, built_model, network_names, shuffled_batches
 from .tasks import Splits, Task, check_splits
-from .training import built_model, shuffled_batches
 
 BINS = 64
 LOWEST, HIGHEST = -44.0, 20.0
@@ -44,7 +44,7 @@ def fisher_spectrum(task: Task, splits: Splits, expr: Expr) -> np.ndarray:
 
     Of the network with weights as of the task's initialisation, on one batch of the training split
     with its true labels; both are drawn from `SEED`. Linear and convolution layers count, with
-    their biases, but not those of three dimensions or in groups.
+    their biases, but not those of three dimensions or in groups. Anchors follow one another.
 
     Args:
         task: its loss is taken as a mean over examples.
@@ -55,12 +55,14 @@ def fisher_spectrum(task: Task, splits: Splits, expr: Expr) -> np.ndarray:
         float64, (layers * BINS,), rising from 0 to 1 within each layer; NaN for layers where an
         activation or a gradient is not finite.
     """
+    generator = torch.Generator().manual_seed(SEED)
+    size = min(task.batch_size, EXAMPLES)
+    inputs, targets = next(shuffled_batches(splits.train, size, generator))
+    activation, rows = activation_of(task, expr), []
     with torch.random.fork_rng(devices=[]):
-        model = built_model(task, expr, SEED, "cpu", lambda channels: Activation(expr, channels))
-        generator = torch.Generator().manual_seed(SEED)
-        size = min(task.batch_size, EXAMPLES)
-        inputs, targets = next(shuffled_batches(splits.train, size, generator))
-        rows = layer_rows(task, model, inputs, targets)
+        for name in network_names(task):
+            model = built_model(task, name, expr, activation, SEED, "cpu")
+            rows += layer_rows(task, model, inputs, targets)
     return np.concatenate(
         [
             _distribution(block_spectrum(layer_inputs, gradients, len(targets)))

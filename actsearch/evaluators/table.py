@@ -19,7 +19,7 @@ import numpy as np
 from ..errors import ConfigError
 from ..primitives import Expr
 from .result import Result, Rung, Status
-from .screens import Reason, Verdict
+from .verdict import Reason, Verdict
 
 KIND = "actsearch-table-1"
 

@@ -16,10 +16,19 @@ from .expr import (
 from .format import infix
 from .lowering.activation import Activation, ActivationSlot
 from .lowering.eager import evaluate, value_and_slopes
+from .lowering.layer import Layer, module_of
+from .moments import moments, reads_batch
 from .operator import Operator
 from .operators import OPERATORS, operator
 from .parse import parse
-from .zoo import KnownActivation, baselines, known_activations, read_formula
+from .zoo import (
+    KnownActivation,
+    baselines,
+    known_activations,
+    known_functions,
+    known_layers,
+    read_formula,
+)
 
 __all__ = [
     "OPERATORS",
@@ -30,6 +39,7 @@ __all__ = [
     "Expr",
     "Input",
     "KnownActivation",
+    "Layer",
     "Operator",
     "Parameter",
     "Scope",
@@ -41,10 +51,15 @@ __all__ = [
     "infix",
     "inputs",
     "known_activations",
+    "known_functions",
+    "known_layers",
+    "module_of",
+    "moments",
     "node_count",
     "operator",
     "parameters",
     "parse",
     "read_formula",
+    "reads_batch",
     "value_and_slopes",
 ]

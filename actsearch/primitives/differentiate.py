@@ -11,7 +11,7 @@ from .operator import Operator
 from .operators import OPERATORS
 from .parse import parse
 
-_ZERO, _ONE, _MINUS_ONE = Constant(0.0), Constant(1.0), Constant(-1.0)
+_ZERO, _ONE = Constant(0.0), Constant(1.0)
 # Above this exponent |x| = 1e4 leaves the range of float32 (1e38), where an overflow in one
 # factor of the chain rule can meet an underflow in the other.
 _SAFE_GROWTH = 8.0
@@ -31,11 +31,9 @@ def gradients(expr: Expr) -> dict[Expr, Expr]:
         outer = adjoint.get(node, _ZERO)
         if not isinstance(node, Apply) or outer == _ZERO:
             continue
-        variable = [not isinstance(a, Constant) for a in node.arguments]
-        for argument, slope, wanted in zip(
-            node.arguments, _slopes_at(node.operator, node.arguments), variable, strict=True
-        ):
-            if wanted:
+        slopes = _slopes_at(node.operator, node.arguments)
+        for argument, slope in zip(node.arguments, slopes, strict=True):
+            if not isinstance(argument, Constant):
                 term = _product(outer, slope, growth)
                 adjoint[argument] = _sum(adjoint.get(argument, _ZERO), term)
     return {leaf: adjoint.get(leaf, _ZERO) for leaf in order if isinstance(leaf, Input | Parameter)}
@@ -56,12 +54,12 @@ def _slopes(operator: Operator) -> tuple[Expr, ...]:
     return tuple(parse(text, input_names=("x", "y")) for text in operator.slopes)
 
 
-def _slopes_at(operator: Operator, arguments: tuple[Expr, ...]) -> list[Expr]:
+# Candidates share their parts, and the derivatives of these.
+@lru_cache(maxsize=4096)
+def _slopes_at(operator: Operator, arguments: tuple[Expr, ...]) -> tuple[Expr, ...]:
     names = (Input("x"), Input("y"))
-    return [
-        _simplified(substitute(slope, dict(zip(names, arguments, strict=False))))
-        for slope in _slopes(operator)
-    ]
+    replacements = dict(zip(names, arguments, strict=False))
+    return tuple(_simplified(substitute(slope, replacements)) for slope in _slopes(operator))
 
 
 def _simplified(expr: Expr) -> Expr:
@@ -80,9 +78,7 @@ def _growth(order: list[Expr]) -> dict[Expr, float]:
 
 
 def _measure_growth(expr: Expr, known: dict[Expr, float]) -> float:
-    for node in postorder(expr):
-        if node in known:
-            continue
+    for node in postorder(expr, known):
         match node:
             case Input():
                 known[node] = 1.0
@@ -96,12 +92,13 @@ def _measure_growth(expr: Expr, known: dict[Expr, float]) -> float:
 
 def _product(outer: Expr, slope: Expr, growth: dict[Expr, float]) -> Expr:
     for one, other in ((outer, slope), (slope, outer)):
-        if one == _ZERO:
-            return _ZERO
-        if one == _ONE:
-            return other
-        if one == _MINUS_ONE:
-            return Apply(OPERATORS["neg"], (other,))
+        match one:
+            case Constant(0.0):
+                return _ZERO
+            case Constant(1.0):
+                return other
+            case Constant(-1.0):
+                return Apply(OPERATORS["neg"], (other,))
     both = [_measure_growth(factor, growth) for factor in (outer, slope)]
     name = "chain" if max(both) > _SAFE_GROWTH else "mul"
     return Apply(OPERATORS[name], (outer, slope))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import keyword
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from torch import nn
@@ -16,7 +16,7 @@ from torch import nn
 from .operator import Operator
 
 # Attributes of a module besides those of its class, which a parameter must not hide either.
-_MODULE_ATTRIBUTES = frozenset(("training", "channels", "dim", "expr"))
+_MODULE_ATTRIBUTES = frozenset(("training", "channels", "dim", "expr", "groups"))
 _LONGEST_NAME = 40
 
 
@@ -97,9 +97,13 @@ class Apply(Expr):
                 f"operator '{self.operator.name}' takes {self.operator.arity} argument"
                 f"{'s' if self.operator.arity > 1 else ''}, got {len(self.arguments)}"
             )
+        deepest, nodes = 0, 1
+        for argument in self.arguments:
+            deepest = max(deepest, depth(argument))
+            nodes += node_count(argument)
         object.__setattr__(self, "_hash", hash((self.operator.name, self.arguments)))
-        object.__setattr__(self, "_depth", 1 + max(depth(a) for a in self.arguments))
-        object.__setattr__(self, "_node_count", 1 + sum(node_count(a) for a in self.arguments))
+        object.__setattr__(self, "_depth", 1 + deepest)
+        object.__setattr__(self, "_node_count", nodes)
 
     def __hash__(self) -> int:
         return self._hash
@@ -129,8 +133,14 @@ def _name_problem(name: str) -> str:
     return ""
 
 
-def postorder(expr: Expr) -> Iterator[Expr]:
-    """Every distinct subexpression once, arguments before what uses them."""
+def postorder(expr: Expr, known: Container[Expr] = ()) -> Iterator[Expr]:
+    """Every distinct subexpression once, arguments before what uses them.
+
+    Args:
+        known: expressions to leave out, with all that is below them.
+    """
+    if expr in known:
+        return
     if not isinstance(expr, Apply):
         yield expr
         return
@@ -139,7 +149,7 @@ def postorder(expr: Expr) -> Iterator[Expr]:
     while stack:
         node, arguments = stack[-1]
         for argument in arguments:
-            if argument in seen:
+            if argument in seen or argument in known:
                 continue
             seen.add(argument)
             if isinstance(argument, Apply):
@@ -151,11 +161,13 @@ def postorder(expr: Expr) -> Iterator[Expr]:
             yield node
 
 
+@lru_cache(maxsize=4096)
 def inputs(expr: Expr) -> tuple[str, ...]:
     """Names of the inputs that the expression reads, in alphabetical order."""
     return tuple(sorted({node.name for node in postorder(expr) if isinstance(node, Input)}))
 
 
+@lru_cache(maxsize=4096)
 def parameters(expr: Expr) -> tuple[Parameter, ...]:
     """Trainable parameters, in order of first appearance."""
     return tuple(node for node in postorder(expr) if isinstance(node, Parameter))

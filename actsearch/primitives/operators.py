@@ -11,10 +11,17 @@ import difflib
 from collections.abc import Iterable
 
 from .binary_operators import BINARY
+from .moments import MOMENTS
 from .operator import Operator
 from .unary_operators import UNARY
 
 OPERATORS: dict[str, Operator] = {record.name: record for record in (*UNARY, *BINARY)}
+"""Those that act on each number by itself, by name."""
+WORDS: dict[str, Operator] = {
+    **OPERATORS,
+    **{name: moment.operator for name, moment in MOMENTS.items()},
+}
+"""All that a formula may apply: operators, and the moments of a layer."""
 
 
 def operator(name: str) -> Operator:
@@ -24,9 +31,9 @@ def operator(name: str) -> Operator:
         KeyError: there is none; the message suggests the nearest name.
     """
     try:
-        return OPERATORS[name]
+        return WORDS[name]
     except KeyError:
-        raise KeyError(f"unknown operator '{name}'{did_you_mean(name, OPERATORS)}") from None
+        raise KeyError(f"unknown operator '{name}'{did_you_mean(name, WORDS)}") from None
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -35,7 +35,7 @@ from .expr import (
     parameters,
 )
 from .expr import substitute as substitute_in
-from .operators import OPERATORS, did_you_mean
+from .operators import WORDS, did_you_mean
 
 MAX_LENGTH = 10_000
 MAX_DEPTH = 64
@@ -133,7 +133,7 @@ class _Parser:
             self.fail(f"expected '{sign}', got {_named(word)}", offset)
 
     def apply(self, name: str, arguments: tuple[Expr, ...], offset: int) -> Expr:
-        return self.limited(Apply(OPERATORS[name], arguments), offset)
+        return self.limited(Apply(WORDS[name], arguments), offset)
 
     def limited(self, expr: Expr, offset: int) -> Expr:
         # Checked while the tree grows: comparing two equal trees of 5,000 levels would exhaust
@@ -226,14 +226,14 @@ class _Parser:
             arguments.append(self.sum())
         self.expect(")")
         self.level -= 1
-        if name in OPERATORS:
-            arity = OPERATORS[name].arity
+        if name in WORDS:
+            arity = WORDS[name].arity
             self.check_arity(name, arity, len(arguments), offset)
             return self.apply(name, tuple(arguments), offset)
         if name in self.functions:
             self.check_arity(name, 1, len(arguments), offset)
             return self.expand(name, arguments[0], offset)
-        known = [*OPERATORS, *self.functions]
+        known = [*WORDS, *self.functions]
         self.fail(f"unknown operator '{_short(name)}'", offset, did_you_mean(name, known))
 
     def check_arity(self, name: str, arity: int, got: int, offset: int) -> None:
@@ -251,7 +251,7 @@ class _Parser:
         return self.limited(substitute_in(body, {Input("x"): argument}), offset)
 
     def parameter(self, name: str, offset: int) -> Expr:
-        if name in self.input_names or name in OPERATORS or name in self.functions or name == "pi":
+        if name in self.input_names or name in WORDS or name in self.functions or name == "pi":
             self.fail(f"'{_short(name)}' is taken and cannot name a trainable parameter", offset)
         negative = self.take("-")
         kind, word, number_offset = self.token
@@ -284,9 +284,9 @@ class _Parser:
             return Constant(math.pi)
         if name in self.parameters:
             return self.parameters[name]
-        if name in OPERATORS or name in self.functions:
+        if name in WORDS or name in self.functions:
             self.fail(f"'{name}' needs its argument, as in {name}(x)", offset)
-        known = [*self.input_names, *OPERATORS, *self.functions, *self.parameters]
+        known = [*self.input_names, *WORDS, *self.functions, *self.parameters]
         shown = _short(name)
         hint = did_you_mean(name, known) or f"; a trainable parameter is written {shown}[1]"
         self.fail(f"unknown name '{shown}'", offset, hint)

@@ -16,6 +16,7 @@ import torch
 
 from .expr import Apply, Constant, Expr, Input, Parameter, inputs, parameters, postorder
 from .lowering.eager import evaluate
+from .moments import moments
 from .operators import OPERATORS
 
 _INPUTS = ("x", "u", "v")
@@ -43,7 +44,7 @@ def to_sympy(expr: Expr) -> Any:
                 built[node] = _sympy_number(value)
             case Apply(operator, arguments):
                 # Left to sympy, 9^(9^(9^9)) would be computed digit by digit.
-                if not inputs(node) and not parameters(node):
+                if not inputs(node) and not parameters(node) and not moments(node):
                     built[node] = _sympy_number(_folded(node))
                     continue
                 try:

@@ -22,6 +22,7 @@ from actsearch.primitives import (
     Scope,
     infix,
     inputs,
+    moments,
     parameters,
 )
 from actsearch.primitives.lowering import functions
@@ -39,7 +40,7 @@ _NOTES = (
 )
 _SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**"}
 # What the module uses by name; a local variable must not hide it.
-_TAKEN = frozenset(("torch", "nn", "Any", "Tensor", "ctx", "self", "grad", "tuple"))
+TAKEN = frozenset(("torch", "nn", "Any", "Tensor", "ctx", "self", "grad", "tuple"))
 
 
 def module_source(expr: Expr, *, class_name: str, provenance: Mapping[str, str]) -> str:
@@ -52,16 +53,17 @@ def module_source(expr: Expr, *, class_name: str, provenance: Mapping[str, str])
     Raises:
         ValueError: `class_name` is not a name that the module can define.
     """
-    check_class_name(class_name, (*_TAKEN, *vars(functions)))
+    check_class_name(class_name, (*TAKEN, *vars(functions)))
     forward, backward = forward_program(expr), backward_program(expr)
     parts = [
         docstring(expr, class_name, provenance, _NOTES),
         "from __future__ import annotations\n\nfrom typing import Any\n\n"
         "import torch\nfrom torch import Tensor, nn",
-        *_helpers(forward, backward),
-        _value_function(expr, forward),
-        _slopes_function(expr, backward),
-        _autograd_function(class_name),
+        *helpers(forward, backward),
+        value_function("_value", expr, forward),
+        slopes_function("_slopes", expr, backward),
+        WIDENED,
+        autograd_function(class_name, "_value", "_slopes"),
         _module_class(expr, class_name),
     ]
     return "\n\n\n".join(parts).replace("\n\n\nfrom __future__", "\n\nfrom __future__") + "\n"
@@ -80,7 +82,7 @@ def class_name_for(name: str = "") -> str:
     `Discovered` if there is no name to use."""
     words = re.findall(r"[A-Za-z0-9]+", name)
     made = "".join(word[0].upper() + word[1:] for word in words)
-    if not made or not made[0].isalpha() or keyword.iskeyword(made) or made in _TAKEN:
+    if not made or not made[0].isalpha() or keyword.iskeyword(made) or made in TAKEN:
         return "Discovered"
     return made
 
@@ -109,21 +111,25 @@ def docstring(
 ) -> str:
     """Docstring of an exported module: formula, origin, use, and then the notes, a line each."""
     names = _inputs(expr)
-    lines = [f'r"""{class_name}, an activation function found by actsearch.', "", "Formula:"]
+    kind = "a layer that takes the place of normalisation and activation."
+    if not moments(expr):
+        kind = "an activation function found by actsearch."
+    lines = [f'r"""{class_name}, {kind}', "", "Formula:"]
     lines += _folded(infix(expr))
     lines += ["", "Canonical form, which actsearch reads:", *_folded(str(expr))]
     try:
         lines += ["", "LaTeX:", *_folded(latex(expr))]
-    except ValueError:
+    except (KeyError, ValueError):
         pass  # sympy does not cover every formula, and the module does not depend on it
     if provenance:
         lines += ["", "Provenance:"]
         lines += [f"    {_plain(key)}: {_plain(text)}" for key, text in provenance.items()]
-    arguments = "channels=64" if _per_channel(expr) else ""
-    lines += ["", "Use:", f"    activation = {class_name}({arguments})"]
+    name = "layer" if moments(expr) else "activation"
+    arguments = "channels=64" if _per_channel(expr) or moments(expr) else ""
+    lines += ["", "Use:", f"    {name} = {class_name}({arguments})"]
     if names == ("u", "v"):
         lines += ["    u, v = outputs.chunk(2, dim=1)  # of the layer before, as in the search"]
-    lines += [f"    y = activation({', '.join(names)})", "", *notes, '"""']
+    lines += [f"    y = {name}({', '.join(names)})", "", *notes, '"""']
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -139,7 +145,7 @@ def _plain(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in one_line)
 
 
-def _helpers(*programs: Program) -> list[str]:
+def helpers(*programs: Program) -> list[str]:
     """Source of those of our own tensor functions that the programs call."""
     used = {
         step.operator.value.__name__: step.operator.value
@@ -219,7 +225,8 @@ def _power(base: str, exponent: str) -> str:
     return f"({base}) ** {exponent}" if base.startswith("-") else f"{base}**{exponent}"
 
 
-def _value_function(expr: Expr, program: Program) -> str:
+def value_function(name: str, expr: Expr, program: Program) -> str:
+    """A function of that name of inputs and parameters, which computes the program's value."""
     writer = _Writer(expr, program)
     result = writer.tensor(program.outputs[0])
     if not program.instructions:
@@ -229,19 +236,20 @@ def _value_function(expr: Expr, program: Program) -> str:
     lines, last = writer.lines, f"{result} = "
     if lines and lines[-1].startswith(last):
         result = lines.pop().removeprefix(last)
-    return _function("_value", expr, "Tensor", "", [*lines, f"return {result}"])
+    return _function(name, expr, "Tensor", "", [*lines, f"return {result}"])
 
 
-def _slopes_function(expr: Expr, program: Program) -> str:
+def slopes_function(name: str, expr: Expr, program: Program) -> str:
+    """A function of that name which computes the slopes, by inputs and then parameters."""
     writer = _Writer(expr, program)
     results = [writer.tensor(slot) for slot in program.outputs]
     if not inputs(expr):
         results.insert(0, f"torch.zeros_like({writer.first})")
     names = ", ".join([*_inputs(expr), *(p.name for p in parameters(expr))])
     returned = f"return {', '.join(results)}" if len(results) > 1 else f"return ({results[0]},)"
-    lines = [returned] if len(returned) <= _WIDTH - 4 else _call("return ", results, 0)
+    lines = [returned] if len(returned) <= _WIDTH - 4 else call_lines("return ", results, 0)
     about = f"Partial derivatives by {names}."
-    return _function("_slopes", expr, "tuple[Tensor, ...]", about, [*writer.lines, *lines])
+    return _function(name, expr, "tuple[Tensor, ...]", about, [*writer.lines, *lines])
 
 
 def _function(name: str, expr: Expr, kind: str, about: str, lines: list[str]) -> str:
@@ -259,21 +267,24 @@ def _text_lines(text: str) -> list[str]:
     return textwrap.wrap(text, _WIDTH - 4, break_long_words=False)
 
 
-def _autograd_function(class_name: str) -> str:
-    return f'''\
+WIDENED = '''\
 def _widened(first: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
     """All in the dtype of the first, or in float32 where that is half precision."""
     half = first.dtype in (torch.float16, torch.bfloat16)
     dtype = torch.float32 if half else first.dtype
-    return tuple(tensor.to(dtype) for tensor in (first, *others))
+    return tuple(tensor.to(dtype) for tensor in (first, *others))'''
+"""What `autograd_function` calls."""
 
 
-class _{class_name}(torch.autograd.Function):
+def autograd_function(name: str, value: str, slopes: str) -> str:
+    """The class `_name` around a value and its slopes, given by the names of their functions."""
+    return f"""\
+class _{name}(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
     def forward(*tensors: Tensor) -> Tensor:
-        return _value(*_widened(*tensors)).to(tensors[0].dtype)
+        return {value}(*_widened(*tensors)).to(tensors[0].dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -286,8 +297,8 @@ class _{class_name}(torch.autograd.Function):
         grad = grad.to(wide[0].dtype)
         return tuple(
             (grad * slope).sum_to_size(tensor.shape).to(tensor.dtype)
-            for tensor, slope in zip(tensors, _slopes(*wide), strict=True)
-        )'''
+            for tensor, slope in zip(tensors, {slopes}(*wide), strict=True)
+        )"""
 
 
 def _module_class(expr: Expr, class_name: str) -> str:
@@ -315,7 +326,7 @@ def _module_class(expr: Expr, class_name: str) -> str:
     for parameter in trained:
         reshaped = ".reshape(per_channel)" if parameter.scope is Scope.CHANNEL else ""
         given.append(f"self.{parameter.name}{reshaped}")
-    lines += _call(f"return _{class_name}.apply", given, 8)
+    lines += call_lines(f"return _{class_name}.apply", given, 8)
     lines += ["", "    def extra_repr(self) -> str:", *returned_text(infix(expr), 8)]
     return "\n".join(lines)
 
@@ -333,7 +344,7 @@ def description(expr: Expr) -> str:
     return text
 
 
-def _call(head: str, arguments: list[str], indent: int) -> list[str]:
+def call_lines(head: str, arguments: list[str], indent: int) -> list[str]:
     space = " " * indent
     line = f"{space}{head}({', '.join(arguments)})"
     if len(line) <= _WIDTH:
@@ -367,7 +378,7 @@ def _local_names(expr: Expr) -> dict[str, str]:
     order = [*_inputs(expr), *(p.name for p in parameters(expr))]
     for name in order:
         free = name
-        while free in _TAKEN or hasattr(functions, free) or (free != name and free in order):
+        while free in TAKEN or hasattr(functions, free) or (free != name and free in order):
             free += "_"
         local[name] = free
     return local

@@ -30,6 +30,7 @@ _STATES = {
     Status.COMPLETE: TrialState.COMPLETE,
     Status.STOPPED: TrialState.PRUNED,
     Status.DIVERGED: TrialState.FAIL,
+    Status.REJECTED: TrialState.FAIL,
     Status.FAILED: TrialState.FAIL,
 }
 T = TypeVar("T")

@@ -82,6 +82,7 @@ def leaderboard(journal: Journal, count: int | None = None) -> dict[str, Any]:
     candidates = ranked(entries)
     known = ranked(journal.entries(BASELINES))
     model = _cost_model(journal)
+    anchors = config.get("task", {}).get("anchors", ())
     members = [one for one in trade_offs(journal) if one.on_front]
     on_front = {one.entry.job.key for one in members}
 
@@ -92,12 +93,14 @@ def leaderboard(journal: Journal, count: int | None = None) -> dict[str, Any]:
 
     def row(entry: Entry) -> dict[str, Any]:
         key = entry.job.key
-        return _row(places[key], entry, model, key in on_front)
+        parts = dict(zip(anchors, entry.result.parts, strict=False))
+        return {**_row(places[key], entry, model, key in on_front), "parts": parts}
 
     return {
         "space": config.get("space", {}).get("name"),
         "strategy": config.get("strategy", {}).get("name"),
         "task": config.get("task", {}).get("name"),
+        "finals_task": config.get("finals", {}).get("task", {}).get("name") or None,
         "seed": config.get("seed"),
         "budget": config.get("budget"),
         "trained": len(entries),

@@ -22,7 +22,18 @@ from markupsafe import Markup
 from scipy.special import stdtrit
 
 from ..evaluators.result import Status
-from ..primitives import Expr, infix, inputs, known_activations, parameters, parse, value_and_slopes
+from ..primitives import (
+    Expr,
+    infix,
+    inputs,
+    known_activations,
+    moments,
+    parameters,
+    parse,
+    value_and_slopes,
+)
+from ..primitives.analysis import at_unit_statistics
+from ..primitives.spaces import SPACES, Space
 from . import plots
 from .front_picture import FrontPoint, front_picture
 from .journal import BASELINES, FINALS, SEARCH, STUDIES, Entry, Journal
@@ -31,8 +42,8 @@ from .plane_picture import plane_picture
 from .run import Run
 from .status import run_status
 
-REFERENCES = ("relu", "gelu")
-"""Known activations that the pictures show beside the candidates."""
+SHAPES = ("relu", "gelu")
+"""Known activations beside which the shapes of candidates are drawn."""
 GATED_REFERENCE = "swiglu"
 """That which they show beside a function of u and v."""
 _LISTED, _SHAPES, _CURVES, _TIMED = 20, 6, 3, 5
@@ -52,7 +63,8 @@ def report_html(run: Run) -> str:
     status = run_status(run)
     searched = sorted(journal.entries(SEARCH), key=lambda entry: entry.details["index"])
     finals = _finals(board["finals"]) if board["finals"] else None
-    trainings = _compared_trainings(journal)
+    references = _references(config)
+    trainings = _compared_trainings(journal, references)
     template = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     ).from_string(files(__package__).joinpath("report.html.j2").read_text("utf-8"))
@@ -70,14 +82,22 @@ def report_html(run: Run) -> str:
         front=_front(journal),
         finalists={arm["label"] for arm in finals["arms"]} if finals else set(),
         shapes=_shapes(final_order(journal)),
-        progress=_progress(searched, board),
+        progress=_progress(searched, board, references),
+        protocols=_protocols(journal),
+        transfer=_transfer(journal),
         funnel=Markup(plots.funnel_picture(_stages(searched, status, board["finals"]))),
         known=sum(1 for entry in searched if entry.details.get("known")),
         troubles=_troubles(journal),
-        curves=_curves(trainings),
+        curves=_curves(trainings, references),
         seconds=_seconds(journal),
-        timed=_timed(trainings),
+        timed=_timed(trainings, references),
     )
+
+
+def _references(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Known activations that the pictures of trainings show beside the candidates."""
+    space = SPACES.get(config.get("space", {}).get("name", ""), Space)
+    return space.references
 
 
 def _headline(
@@ -158,7 +178,8 @@ def _shapes(best: Iterable[Entry]) -> list[dict[str, Any]]:
         expr = parse(entry.job.formula)
         if len(shapes) == _SHAPES:
             break
-        if inputs(expr) not in (("x",), ("u", "v")):
+        # A layer may read x for its statistics alone; those have no shape.
+        if inputs(at_unit_statistics(expr)) not in (("x",), ("u", "v")):
             continue
         gated = inputs(expr) == ("u", "v")
         picture = _plane_picture(entry.label, expr) if gated else _shape_picture(expr)
@@ -168,6 +189,7 @@ def _shapes(best: Iterable[Entry]) -> list[dict[str, Any]]:
                 "formula": infix(expr),
                 "trainable": ", ".join(f"{p.name} = {p.initial:g}" for p in parameters(expr)),
                 "gated": gated,
+                "layer": bool(moments(expr)),
                 "picture": Markup(picture),
             }
         )
@@ -176,8 +198,8 @@ def _shapes(best: Iterable[Entry]) -> list[dict[str, Any]]:
 
 def _shape_picture(expr: Expr) -> str:
     points = torch.linspace(-4, 4, 401, dtype=torch.float64)
-    references = {name: _curve(known_activations()[name].expr, points) for name in REFERENCES}
-    return plots.shape_picture(points.numpy(), _curve(expr, points), references)
+    references = {name: _curve(known_activations()[name].expr, points) for name in SHAPES}
+    return plots.shape_picture(points.numpy(), _curve(at_unit_statistics(expr), points), references)
 
 
 def _plane_picture(label: str, expr: Expr) -> str:
@@ -196,7 +218,9 @@ def _curve(expr: Expr, points: torch.Tensor) -> plots.Curve:
     return value.numpy(), slope.numpy()
 
 
-def _progress(searched: Sequence[Entry], board: Mapping[str, Any]) -> Markup | None:
+def _progress(
+    searched: Sequence[Entry], board: Mapping[str, Any], references: Sequence[str]
+) -> Markup | None:
     points = [
         (entry.details["index"], entry.result.score, entry.result.status is Status.COMPLETE)
         for entry in searched
@@ -206,8 +230,8 @@ def _progress(searched: Sequence[Entry], board: Mapping[str, Any]) -> Markup | N
         return None
     unranked = [entry.details["index"] for entry in searched if entry.result.standing is None]
     scores = {row["label"]: row["score"] for row in board["baselines"] if row["complete"]}
-    references = {name: scores[name] for name in REFERENCES if name in scores}
-    return Markup(plots.progress_picture(points, unranked, references))
+    lines = {name: scores[name] for name in references if name in scores}
+    return Markup(plots.progress_picture(points, unranked, lines))
 
 
 def _stages(
@@ -215,6 +239,11 @@ def _stages(
 ) -> list[tuple[str, int, str]]:
     """What became of the proposals: (name, count, kind) from the first to the last."""
     ended = status["ended"]
+    turned_down = Counter(
+        next(check.name for check in entry.result.checks if not check.passed)
+        for entry in searched
+        if entry.result.status is Status.REJECTED
+    )
     stopped = Counter(
         (len(entry.result.scores), entry.job.rungs[len(entry.result.scores) - 1].steps)
         for entry in searched
@@ -225,6 +254,7 @@ def _stages(
         ("proposed", status["proposed"], "flow"),
         *((f"rejected: {reason}", count, "rejected") for reason, count in rejected),
         ("trained", status["trained"], "flow"),
+        *((f"turned down: {name}", count, "lost") for name, count in turned_down.items()),
         *(
             (f"stopped at rung {rung} ({steps} steps)", count, "lost")
             for (rung, steps), count in sorted(stopped.items())
@@ -235,6 +265,45 @@ def _stages(
     if finals:
         stages.append(("finalists", sum(arm["candidate"] for arm in finals["arms"]), "flow"))
     return stages
+
+
+def _protocols(journal: Journal) -> list[dict[str, Any]]:
+    """What each rejection protocol turned down in the search, and its seconds on the workers."""
+    rows = []
+    entries = journal.entries(SEARCH)
+    for name in dict.fromkeys(check.name for entry in entries for check in entry.result.checks):
+        checks = [[c for c in entry.result.checks if c.name == name] for entry in entries]
+        tried = [found for found in checks if found]
+        rows.append(
+            {
+                "name": name,
+                "tried": len(tried),
+                "killed": sum(not all(check.passed for check in found) for found in tried),
+                "seconds": sum(check.seconds for found in tried for check in found),
+            }
+        )
+    return rows
+
+
+def _transfer(journal: Journal) -> dict[str, Any] | None:
+    """Scores of the finals' arms where they were found and where they were measured."""
+    board = leaderboard(journal)
+    finals = board["finals"]
+    if not finals or not board["finals_task"]:
+        return None
+    found = {row["label"]: row for row in (*board["candidates"], *board["baselines"])}
+    rows = [
+        {**arm, "found": found.get(arm["label"])} for arm in finals["arms"] if not arm["unsound"]
+    ]
+    return {
+        "found_on": board["task"],
+        "measured_on": board["finals_task"],
+        "anchors_there": list(dict.fromkeys(n for row in rows for n in row["parts"])),
+        "anchors_here": list(
+            dict.fromkeys(n for row in rows if row["found"] for n in row["found"]["parts"])
+        ),
+        "rows": rows,
+    }
 
 
 def _troubles(journal: Journal) -> list[tuple[str, str, str, int]]:
@@ -249,7 +318,9 @@ def _troubles(journal: Journal) -> list[tuple[str, str, str, int]]:
     return [(*what, count) for what, count in ordered]
 
 
-def _compared_trainings(journal: Journal) -> tuple[str, dict[str, list[Entry]]]:
+def _compared_trainings(
+    journal: Journal, references: Sequence[str]
+) -> tuple[str, dict[str, list[Entry]]]:
     """Complete trainings of the best candidates and the references by label, and their source.
 
     Those of the finals, each at its best learning rate; without finalists those of the search.
@@ -264,25 +335,27 @@ def _compared_trainings(journal: Journal) -> tuple[str, dict[str, list[Entry]]]:
         labels = [e.label for e in final_order(journal) if e.result.status is Status.COMPLETE]
     by_label = {
         label: [e for e in entries if e.label == label and e.result.status is Status.COMPLETE]
-        for label in (*labels[:_TIMED], *REFERENCES)
+        for label in (*labels[:_TIMED], *references)
     }
     return source, {label: found for label, found in by_label.items() if found}
 
 
-def _curves(trainings: tuple[str, dict[str, list[Entry]]]) -> dict[str, Any] | None:
+def _curves(
+    trainings: tuple[str, dict[str, list[Entry]]], references: Sequence[str]
+) -> dict[str, Any] | None:
     source, by_label = trainings
     drawn = {label: curve for label, found in by_label.items() if (curve := _median_curve(found))}
-    candidates = [label for label in drawn if label not in REFERENCES][:_CURVES]
+    candidates = [label for label in drawn if label not in references][:_CURVES]
     if not drawn:
         return None
-    references = [label for label in REFERENCES if label in drawn]
+    known = [label for label in references if label in drawn]
     picture = plots.curves_picture(
-        {label: drawn[label] for label in candidates}, {label: drawn[label] for label in references}
+        {label: drawn[label] for label in candidates}, {label: drawn[label] for label in known}
     )
     return {
         "source": source,
         "picture": Markup(picture),
-        "formulas": {label: _formula(by_label[label]) for label in (*candidates, *references)},
+        "formulas": {label: _formula(by_label[label]) for label in (*candidates, *known)},
     }
 
 
@@ -304,12 +377,14 @@ def _seconds(journal: Journal) -> list[tuple[str, int, float]]:
     ]
 
 
-def _timed(trainings: tuple[str, dict[str, list[Entry]]]) -> dict[str, Any]:
+def _timed(
+    trainings: tuple[str, dict[str, list[Entry]]], references: Sequence[str]
+) -> dict[str, Any]:
     source, by_label = trainings
     seconds = {
         label: median(entry.result.seconds for entry in found) for label, found in by_label.items()
     }
-    unit = seconds.get(REFERENCES[0])
+    unit = seconds.get(references[0])
     rows = [
         {
             "label": label,
@@ -320,7 +395,7 @@ def _timed(trainings: tuple[str, dict[str, list[Entry]]]) -> dict[str, Any]:
         }
         for label, found in by_label.items()
     ]
-    return {"source": source, "rows": rows}
+    return {"source": source, "unit": references[0], "rows": rows}
 
 
 def _formula(entries: Sequence[Entry]) -> str:

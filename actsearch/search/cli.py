@@ -57,7 +57,8 @@ def launch(
     space: Annotated[
         str | None,
         typer.Option(
-            help="unary-binary, tree, four-node, gated, correction, rational or piecewise. "
+            help="unary-binary, tree, four-node, gated, correction, rational, piecewise or "
+            "evonorm. "
             "[default: unary-binary]"
         ),
     ] = None,
@@ -79,6 +80,10 @@ def launch(
         ),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Where the task's data are.")] = None,
+    anchors: Annotated[
+        str | None,
+        typer.Option(help="Networks of the task to use, as resnet,mobilenet. [default: all]"),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the whole run. [default: 0]")] = None,
     config: Annotated[
         Path | None, typer.Option(help="Settings in TOML; options given here win.")
@@ -98,7 +103,10 @@ def launch(
     ] = None,
     objectives: Annotated[
         str | None,
-        typer.Option(help="score,cost,complexity or some of them. [default: score]"),
+        typer.Option(
+            help="score, or anchors for the score of each network by itself; then cost, "
+            "complexity or both. [default: score]"
+        ),
     ] = None,
 ) -> None:
     """Search, then retrain the best against known activations, and print the leaderboard."""
@@ -107,17 +115,20 @@ def launch(
     from .cost import with_costs
     from .execution import carry_on
     from .pools import PoolOptions
-    from .presets import merged, preset_table
+    from .presets import merged, preset_of_space, preset_table
 
     options = PoolOptions(
         workers, cpus_per_worker, gpus_per_worker, address, job_timeout, in_process
     )
-    table = preset_table(preset) if preset else {}
-    table = merged(table, read_config(config)) if config else table
+    given = read_config(config) if config else {}
+    preset = preset or preset_of_space(space or _section(given, "space").get("name"))
+    table = merged(preset_table(preset) if preset else {}, given)
     table.pop("versions", None)
     if task and task != _section(table, "task").get("name", task):
-        table = without_task_defaults(table)
-        _err.print("note: data, learning rate and rungs of the other task are left out")
+        kept = without_task_defaults(table)
+        if kept != table:
+            _err.print("note: data, learning rate and rungs of the other task are left out")
+        table = kept
     named = {"space": space, "strategy": strategy}
     table = merged(table, {key: {"name": name} for key, name in named.items() if name})
     for section, key, value in (
@@ -127,15 +138,16 @@ def launch(
         ("search", "objectives", objectives.split(",") if objectives else None),
         ("task", "name", task),
         ("task", "data", str(data) if data else None),
+        ("task", "anchors", anchors.split(",") if anchors else None),
     ):
         if value is not None:
             into = table if section is None else _section(table, section)
             into[key] = value
     settings, loaded = resolve(load_config(table))
-    given = bool(settings.costs)
+    priced = bool(settings.costs)
     settings = with_costs(settings, options.device)
     if settings.models_cost:
-        known = "taken from the table [costs]" if given else "measured on this machine"
+        known = "taken from the table [costs]" if priced else "measured on this machine"
         _err.print(f"note: the costs of operators are {known}")
     path = out or _free_directory(settings.task.name)
     with Run.create(path, settings.to_dict()) as run:
@@ -171,7 +183,7 @@ def resume(
             then = settings.versions.get(name, now)
             if then != now:
                 _err.print(f"note: launched with {name} {then}, resumed with {now}")
-        carry_on(run, settings, reload_task(settings), options, _out, _err)
+        carry_on(run, settings, reload_task(settings.task), options, _out, _err)
 
 
 @app.command()

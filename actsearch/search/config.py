@@ -16,10 +16,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from .. import __version__
 from ..errors import ConfigError
-from ..evaluators.result import Rung
-from ..evaluators.screens import StaticLimits
+from ..evaluators.result import Protocols, Rung
 from ..evaluators.tasks import Task, load_task, task_fingerprint
 from ..evaluators.training import full_rungs
+from ..evaluators.verdict import StaticLimits
 from ..primitives import Expr
 from ..primitives.lowering.backends import backend_for
 from ..primitives.operators import did_you_mean
@@ -37,8 +37,9 @@ class SearchSettings:
             number of workers; at most so many trainings are under way at a time.
         patience: proposals in a row without a new candidate, after which the space counts as
             exhausted.
-        objectives: `score` first, then what else is to be small: `cost` by the table `costs`,
-            and `complexity`, the number of nodes.
+        objectives: `score` first, or `anchors` for the score of each of the task's networks by
+            itself; then what else is to be small: `cost` by the table `costs`, and `complexity`,
+            the number of nodes.
         cost_weight: score points that a candidate must bring for each doubling of its cost over
             relu's, by the table `costs`; 0 leaves cost out.
     """
@@ -51,10 +52,20 @@ class SearchSettings:
 
 @dataclass(frozen=True)
 class TaskSettings:
-    """What candidates are tried on; `fingerprint` is the sha256 of a user's own file."""
+    """What candidates are tried on.
+
+    Args:
+        name: of an embedded task, or FILE.py:Class.
+        data: folder of its data, if it reads some.
+        anchors: those of the task's networks that are used; empty for all.
+        groups: most channel groups of a moment; 0 for the task's own.
+        fingerprint: sha256 of a user's own file.
+    """
 
     name: str = "mnist1d"
     data: str = ""
+    anchors: tuple[str, ...] = ()
+    groups: int = 0
     fingerprint: str = ""
 
 
@@ -84,15 +95,20 @@ class FinalsSettings:
     """How the claim is tested.
 
     Args:
+        task: other data or other networks than the search's; without a name the search's.
+        learning_rate, steps: of the finals' task if it is another one; 0 for its own.
         contenders: best candidates that enter the learning-rate sweep, beside all baselines.
         finalists: best of them after the sweep, which are trained again with fresh seeds; 0 for
             no finals.
-        learning_rate_factors: rates of the sweep, as multiples of the search's.
+        learning_rate_factors: rates of the sweep, as multiples of that rate.
         sweep_seeds: fresh seeds of each rate of the sweep, scored on the validation split.
         seeds: fresh paired seeds of the claim, scored on the final split.
         confidence: of the intervals.
     """
 
+    task: TaskSettings = field(default_factory=lambda: TaskSettings(name=""))
+    learning_rate: float = 0.0
+    steps: int = 0
     contenders: int = 12
     finalists: int = 5
     learning_rate_factors: tuple[float, ...] = (0.5, 1.0, 2.0)
@@ -120,6 +136,7 @@ class Config:
     task: TaskSettings = field(default_factory=TaskSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     screens: StaticLimits = field(default_factory=StaticLimits)
+    rejection: Protocols = field(default_factory=Protocols)
     finals: FinalsSettings = field(default_factory=FinalsSettings)
     costs: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -134,6 +151,16 @@ class Config:
     def models_cost(self) -> bool:
         """Whether a proposal may depend on the cost of candidates."""
         return self.search.cost_weight > 0 or COST in self.search.objectives
+
+    @property
+    def by_anchor(self) -> bool:
+        """Whether the score of each anchor is an objective, and not their mean."""
+        return self.search.objectives[0] == ANCHORS
+
+    @property
+    def final_rung(self) -> Rung:
+        """The full training of the finals."""
+        return Rung(self.finals.steps) if self.finals.steps else self.training.rungs[-1]
 
     def to_dict(self) -> dict[str, Any]:
         """TOML-ready form; without `costs` if there are none."""
@@ -151,7 +178,7 @@ class Config:
         surroundings = Surroundings(
             self.space,
             self.budget,
-            len(self.search.objectives),
+            len(self.search.objectives) + (len(self.task.anchors[1:]) if self.by_anchor else 0),
             len(self.training.rungs),
             spectrum,
         )
@@ -159,8 +186,7 @@ class Config:
         return make(surroundings, self.strategy)
 
 
-COST, COMPLEXITY = "cost", "complexity"
-_OBJECTIVES = ("score", COST, COMPLEXITY)
+SCORE, ANCHORS, COST, COMPLEXITY = "score", "anchors", "cost", "complexity"
 
 
 def load_config(table: Mapping[str, Any]) -> Config:
@@ -200,7 +226,11 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def without_task_defaults(table: Mapping[str, Any]) -> dict[str, Any]:
     """The table without what a resolved configuration took from its task."""
-    left_out = {"task": ("data", "fingerprint"), "training": ("learning_rate", "rungs")}
+    left_out = {
+        "task": ("data", "anchors", "groups", "fingerprint"),
+        "training": ("learning_rate", "rungs"),
+        "finals": ("task", "learning_rate", "steps"),
+    }
     return {
         name: {key: value for key, value in section.items() if key not in left_out.get(name, ())}
         if isinstance(section, Mapping)
@@ -215,40 +245,63 @@ def resolve(config: Config) -> tuple[Config, Task]:
     Raises:
         ConfigError, TaskError: the task cannot be loaded, or does not fit the settings.
     """
-    name, data = config.task.name, config.task.data
-    file, colon, class_name = name.rpartition(":")
-    if colon:
-        name = f"{Path(file).resolve()}:{class_name}"
-    data_path = Path(data).resolve() if data else None
-    task = load_task(name, data_path)
-    rungs = config.training.rungs or full_rungs(task)
+    settings, task = _resolved(config.task)
+    finals = config.finals
+    if finals.task.name:
+        settings_there, other = _resolved(finals.task)
+        finals = replace(
+            finals,
+            task=settings_there,
+            learning_rate=finals.learning_rate or other.learning_rate,
+            steps=finals.steps or other.steps,
+        )
     config = replace(
         config,
-        task=TaskSettings(name, str(data_path or ""), task_fingerprint(name)),
+        task=settings,
         training=replace(
             config.training,
             learning_rate=config.training.learning_rate or task.learning_rate,
-            rungs=rungs,
+            rungs=config.training.rungs or full_rungs(task),
         ),
+        screens=replace(
+            config.screens,
+            batch_statistics=config.screens.batch_statistics and task.batch_statistics,
+        ),
+        finals=finals,
         versions=versions(),
     )
     _check(config)
     return config, task
 
 
-def reload_task(config: Config) -> Task:
+def reload_task(settings: TaskSettings) -> Task:
     """The task of a resolved configuration.
 
     Raises:
         ConfigError: the user's file changed since launch.
     """
-    found = task_fingerprint(config.task.name)
-    if found != config.task.fingerprint:
+    if task_fingerprint(settings.name) != settings.fingerprint:
         raise ConfigError(
-            f"the task file of {config.task.name} changed since launch; a run has one task: undo "
+            f"the task file of {settings.name} changed since launch; a run has one task: undo "
             "the change, or launch a new run"
         )
-    return load_task(config.task.name, Path(config.task.data) if config.task.data else None)
+    data = Path(settings.data) if settings.data else None
+    task = load_task(settings.name, data, settings.anchors)
+    task.groups = settings.groups or task.groups
+    return task
+
+
+def _resolved(settings: TaskSettings) -> tuple[TaskSettings, Task]:
+    """The settings with absolute paths and all that the task says of itself, and the task."""
+    name = settings.name
+    file, colon, class_name = name.rpartition(":")
+    if colon:
+        name = f"{Path(file).resolve()}:{class_name}"
+    data = Path(settings.data).resolve() if settings.data else None
+    task = load_task(name, data, settings.anchors)
+    task.groups = settings.groups or task.groups
+    fingerprint = task_fingerprint(name)
+    return TaskSettings(name, str(data or ""), task.anchors, task.groups, fingerprint), task
 
 
 def versions() -> dict[str, str]:
@@ -272,10 +325,10 @@ def _check(config: Config) -> None:
         (
             "search.objectives",
             search.objectives,
-            search.objectives[:1] == ("score",)
-            and set(search.objectives) <= set(_OBJECTIVES)
+            search.objectives[:1] in ((SCORE,), (ANCHORS,))
+            and set(search.objectives[1:]) <= {COST, COMPLEXITY}
             and len(set(search.objectives)) == len(search.objectives),
-            "score, and after it cost or complexity or both",
+            "score or anchors, and after it cost or complexity or both",
         ),
         (
             "search.cost_weight",
@@ -306,6 +359,14 @@ def _check(config: Config) -> None:
             [rung.steps for rung in training.rungs],
             all(rung.steps >= 1 for rung in training.rungs) and _in_order(training.rungs),
             "of at least 1 step each, in rising order, the last without a schedule of its own",
+        ),
+        *_protocol_checks(config.rejection),
+        ("finals.steps", finals.steps, finals.steps >= 0, "at least 1, or 0 for the task's own"),
+        (
+            "finals.learning_rate",
+            finals.learning_rate,
+            0 <= finals.learning_rate < float("inf"),
+            "above 0, or 0 for the task's own",
         ),
         ("finals.finalists", finals.finalists, finals.finalists >= 0, "at least 0"),
         (
@@ -342,6 +403,21 @@ def _check(config: Config) -> None:
     for name, value, good, wanted in checks:
         if not good:
             raise ConfigError(f"setting {name}={value!r} must be {wanted}")
+
+
+def _protocol_checks(protocols: Protocols) -> list[tuple[str, Any, bool, str]]:
+    steps = {name: getattr(protocols, name) for name in ("quality_steps", "stability_steps")}
+    bound = protocols.stability_bound
+    return [
+        *((f"rejection.{name}", count, count >= 0, "at least 0") for name, count in steps.items()),
+        (
+            "rejection.quality_score",
+            protocols.quality_score,
+            protocols.quality_score < float("inf"),
+            "a number",
+        ),
+        ("rejection.stability_bound", bound, bound > 0, "above 0"),
+    ]
 
 
 def _chosen(section: str, table: Any, kinds: Mapping[str, type]) -> Any:

@@ -14,7 +14,7 @@ from ..evaluators.cost_model import CostModel
 from ..evaluators.new_functions import NewFunctionScreen
 from ..evaluators.pool import Pool
 from ..evaluators.result import Job, Result, Status
-from ..primitives import Expr, baselines, inputs, known_activations, node_count, parse
+from ..primitives import Expr, baselines, inputs, known_functions, node_count, parse
 from ..runs.journal import BASELINES, FINALS, SEARCH, Entry
 from ..runs.leaderboard import ranked
 from ..runs.run import Run
@@ -39,6 +39,8 @@ class Progress:
     rejected: dict[str, int] = field(default_factory=dict)
     trained: int = 0
     stopped: int = 0
+    turned_down: int = 0
+    """by the rejection protocols, on a worker"""
     failed: int = 0
     best_score: float | None = None
     best_formula: str = ""
@@ -76,8 +78,13 @@ class Engine:
         self.config, self.run, self.pool, self.show = config, run, pool, show
         self.spectrum = spectrum
         self.progress = Progress()
+        self.protocols = config.rejection if config.rejection.any else None
         self.cost_model = CostModel(config.costs)
-        self.known = baselines(config.space.inputs)
+        self.known = baselines(
+            config.space.inputs,
+            replaces_norm=config.space.replaces_norm,
+            batch_statistics=config.screens.batch_statistics,
+        )
         searched = run.journal.entries(SEARCH)
         settled = [*searched, *(run.journal.entries(BASELINES) if searched else ())]
         # What failed outside the search may have failed for want of time or memory: it is tried
@@ -104,7 +111,7 @@ class Engine:
         strategy = config.make_strategy(self.spectrum)
         for entry in self._train_baselines():
             strategy.observe(self._observation(entry))
-        screen = NewFunctionScreen(config.screens, list(known_activations().values()))
+        screen = NewFunctionScreen(config.screens, list(known_functions().values()))
         proposer = Proposer(strategy, screen, config.seed, config.search.patience)
         self._start_stage("search", config.budget)
         entries: list[Entry] = []
@@ -135,7 +142,7 @@ class Engine:
         searched = [e for e in self.recorded.values() if e.job.key.startswith(f"{SEARCH}/")]
         complete = [e for e in ranked(searched) if e.result.status is Status.COMPLETE]
         arms = [
-            *contenders(complete, settings.contenders),
+            *contenders(complete, settings.contenders, {known.name for known in self.known}),
             *(Arm(b.name, b.expr.text, candidate=False) for b in self.known),
         ]
         sweep = sweep_jobs(arms, self.config, self._seeds(_SWEEP_SEED, settings.sweep_seeds))
@@ -143,12 +150,15 @@ class Engine:
         seeds = self._seeds(_FINAL_SEED, settings.seeds)
         finals = final_jobs(arms, self.config, seeds, sweep, swept)
         ended = self._train_all("finals", finals)
-        self.run.journal.set_attribute("finals", finals_table(finals, ended, settings.confidence))
+        self.run.journal.set_attribute("finals", finals_table(finals, ended, self.config))
 
     def _train_baselines(self) -> list[Entry]:
         rungs, rate = self.config.training.rungs, self.config.training.learning_rate
         (seed,) = self._seeds(_SEARCH_SEED, 1)
-        jobs = [Job(f"{BASELINES}/{b.name}", b.expr.text, seed, rate, rungs) for b in self.known]
+        jobs = [
+            Job(f"{BASELINES}/{b.name}", b.expr.text, seed, rate, rungs, protocols=self.protocols)
+            for b in self.known
+        ]
         self._start_stage("baselines", len(jobs))
         for index, (job, baseline) in enumerate(zip(jobs, self.known, strict=True)):
             details = {"index": index, **self._priced(baseline.expr)}
@@ -179,6 +189,7 @@ class Engine:
             learning_rate=training.learning_rate,
             rungs=training.rungs,
             thresholds=candidate.thresholds,
+            protocols=self.protocols,
         )
         details = {
             "index": index,
@@ -213,6 +224,7 @@ class Engine:
             entry.result,
             entry.standing,
             tuple(entry.details.get("costs", {}).values()),
+            entry.result.parts if self.config.by_anchor else (),
         )
 
     def _submit(
@@ -254,7 +266,8 @@ class Engine:
             return
         progress.trained += 1
         progress.stopped += result.status is Status.STOPPED
-        progress.failed += result.standing is None
+        progress.turned_down += result.status is Status.REJECTED
+        progress.failed += result.status in (Status.DIVERGED, Status.FAILED)
         if result.status is Status.COMPLETE and entry.standing is not None:
             if progress.best_score is None or entry.standing[1] > self.best_objective:
                 progress.best_score, progress.best_formula = result.score, entry.job.formula

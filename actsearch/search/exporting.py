@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from .. import __version__
 from ..errors import ConfigError
-from ..primitives import infix, known_activations, parse, read_formula
+from ..primitives import Expr, infix, moments, parse, read_formula
+from ..primitives.lowering.layer import GROUPS
 from ..primitives.operators import did_you_mean
+from ..primitives.zoo import known_functions
 from ..runs.export import class_name_for, module_source
+from ..runs.export_layer import layer_module_source
 from ..runs.export_triton import triton_module_source
 from ..runs.leaderboard import final_order
 from ..runs.run import Run
 
-FORMATS = {"torch": module_source, "triton": triton_module_source}
-"""Kinds of modules, each with the function that writes one."""
+FORMATS = ("torch", "triton")
+"""Kinds of modules."""
 
 
 def check_format(name: str) -> None:
@@ -33,7 +37,8 @@ def source_of_run(path: Path, rank: int, format: str = "torch") -> str:
 
     Raises:
         RunError: the run cannot be read.
-        ConfigError: it has no candidate of that rank.
+        ConfigError: it has no candidate of that rank, or a layer is to be written in another format
+            than torch.
     """
     with Run.open(path) as run:
         order = final_order(run.journal)
@@ -63,7 +68,8 @@ def source_of_run(path: Path, rank: int, format: str = "torch") -> str:
                 f"{'better' if comparison['better'] else 'not better'}"
             )
     expr = parse(entry.job.formula)
-    return FORMATS[format](expr, class_name="Discovered", provenance=facts)
+    groups = config["task"].get("groups") or GROUPS
+    return _source(expr, format, "Discovered", facts, groups)
 
 
 def source_of_formula(text: str, format: str = "torch") -> str:
@@ -74,10 +80,25 @@ def source_of_formula(text: str, format: str = "torch") -> str:
 
     Raises:
         ParseError: it cannot be read.
+        ConfigError: a layer is to be written in another format than torch.
     """
     expr = read_formula(text)
     name, class_name, provenance = text.strip(), class_name_for(), {"written as": infix(expr)}
-    for known in known_activations().values():
+    for known in known_functions().values():
         if name in (known.name, *known.aliases):
             class_name, provenance = class_name_for(name), {"source": known.source}
-    return FORMATS[format](expr, class_name=class_name, provenance=provenance)
+    return _source(expr, format, class_name, provenance, GROUPS)
+
+
+def _source(
+    expr: Expr, format: str, class_name: str, provenance: Mapping[str, str], groups: int
+) -> str:
+    if not moments(expr):
+        write = module_source if format == "torch" else triton_module_source
+        return write(expr, class_name=class_name, provenance=provenance)
+    if format != "torch":
+        raise ConfigError(
+            f"format '{format}' takes functions of one number, not layers with moments such as "
+            f"'{moments(expr)[0]}'; use the format torch"
+        )
+    return layer_module_source(expr, class_name=class_name, provenance=provenance, groups=groups)

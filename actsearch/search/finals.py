@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,11 +11,8 @@ import numpy as np
 
 from ..evaluators.result import Job, Result
 from ..evaluators.statistics import Comparison, compare
-from ..primitives import known_activations
-from ..runs.journal import Entry
+from ..runs.journal import FINALS, Entry
 from .config import Config, FinalsSettings
-
-REFERENCE = "relu"
 
 
 @dataclass(frozen=True)
@@ -35,18 +32,17 @@ class FinalJob:
     job: Job
 
 
-def contenders(entries: Sequence[Entry], count: int) -> list[Arm]:
+def contenders(entries: Sequence[Entry], count: int, baselines: Container[str]) -> list[Arm]:
     """The first so many of the ranked entries that are worth another look, as arms.
 
     Left out are candidates that equal a baseline, and those whose training was step for step
     that of a better one: min(f, 1e9) and its like, which differ from f only where no input goes.
     """
-    names = {known.name for known in known_activations().values() if known.baseline}
     arms: list[Arm] = []
     trained: set[tuple[object, ...]] = set()
     for entry in entries:
         traces = (entry.result.scores, entry.result.curve)
-        if entry.details["known"] in names or traces in trained:
+        if entry.details["known"] in baselines or traces in trained:
             continue
         trained.add(traces)
         arms.append(Arm(entry.label, entry.job.formula, candidate=True))
@@ -55,7 +51,8 @@ def contenders(entries: Sequence[Entry], count: int) -> list[Arm]:
 
 def sweep_jobs(arms: Sequence[Arm], config: Config, seeds: Sequence[int]) -> list[FinalJob]:
     """Every arm at every learning rate of the sweep, scored on the validation split."""
-    rates = [config.training.learning_rate * f for f in config.finals.learning_rate_factors]
+    rate = config.finals.learning_rate or config.training.learning_rate
+    rates = [rate * factor for factor in config.finals.learning_rate_factors]
     return [
         _job("sweep", arm, rate, number, seed, config, "validation")
         for rate in rates
@@ -91,22 +88,27 @@ def final_jobs(
 
 
 def finals_table(
-    jobs: Sequence[FinalJob], results: Mapping[str, Result], confidence: float
+    jobs: Sequence[FinalJob], results: Mapping[str, Result], config: Config
 ) -> dict[str, Any]:
     """Means over seeds, paired comparisons and what they say, JSON-ready.
 
-    An arm that diverged or failed at any seed is listed, but neither compared nor a baseline to
+    Finalists are compared with the best baseline and with the first of the space's references. An
+    arm that diverged or failed at any seed is listed, but neither compared nor a baseline to
     beat. Holm's correction covers all comparisons of the table. The best baseline is chosen by
     these same scores, which favours it.
     """
+    confidence = config.finals.confidence
+    anchors = (config.finals.task if config.finals.task.name else config.task).anchors
     arms = list(dict.fromkeys(final.arm for final in jobs))
-    rows = [_row(arm, [final.job for final in jobs if final.arm == arm], results) for arm in arms]
+    by_arm = {arm: [final.job for final in jobs if final.arm == arm] for arm in arms}
+    rows = [_row(arm, by_arm[arm], results, anchors) for arm in arms]
     rows.sort(key=lambda row: -row["mean"] if row["mean"] is not None else math.inf)
     sound = {row["label"]: row["scores"] for row in rows if not row["unsound"]}
     baselines = [row["label"] for row in rows if not row["candidate"] and row["label"] in sound]
     finalists = [row["label"] for row in rows if row["candidate"] and row["label"] in sound]
     best = baselines[0] if baselines else None
-    references = [name for name in dict.fromkeys((best, REFERENCE)) if name in baselines]
+    reference = config.space.references[0]
+    references = [name for name in dict.fromkeys((best, reference)) if name in baselines]
     pairs = [(name, reference) for reference in references for name in finalists if reference]
     comparisons = compare(sound, pairs, confidence) if pairs else []
     return {
@@ -122,8 +124,9 @@ def _job(
     stage: str, arm: Arm, rate: float, number: int, seed: int, config: Config, split: str
 ) -> FinalJob:
     key = f"{stage}/{arm.label}/{rate!r}/{number}"
-    rungs = config.training.rungs[-1:]
-    return FinalJob(arm, Job(key, arm.formula, seed, rate, rungs, split=split))
+    task = FINALS if config.finals.task.name else ""
+    rungs = (config.final_rung,)
+    return FinalJob(arm, Job(key, arm.formula, seed, rate, rungs, split=split, task=task))
 
 
 def _best_rate(
@@ -141,9 +144,13 @@ def _best_rate(
     return max(((rate, float(np.mean(s))) for rate, s in by_rate.items()), key=lambda best: best[1])
 
 
-def _row(arm: Arm, jobs: Sequence[Job], results: Mapping[str, Result]) -> dict[str, Any]:
+def _row(
+    arm: Arm, jobs: Sequence[Job], results: Mapping[str, Result], anchors: Sequence[str]
+) -> dict[str, Any]:
     ended = [results[job.key] for job in jobs]
-    scores = [r.score for r in ended if r.standing is not None and r.score is not None]
+    sound = [r for r in ended if r.standing is not None]
+    scores = [r.score for r in sound if r.score is not None]
+    parts = np.mean([r.parts for r in sound], axis=0).tolist() if sound else []
     return {
         "label": arm.label,
         "formula": arm.formula,
@@ -152,6 +159,7 @@ def _row(arm: Arm, jobs: Sequence[Job], results: Mapping[str, Result]) -> dict[s
         "mean": float(np.mean(scores)) if scores else None,
         "deviation": float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
         "scores": scores,
+        "parts": dict(zip(anchors, parts, strict=True)) if parts else {},
         "unsound": len(ended) - len(scores),
     }
 

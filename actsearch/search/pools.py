@@ -6,9 +6,7 @@ import os
 from dataclasses import dataclass
 
 from ..errors import ConfigError
-from ..evaluators.pool import InProcessPool, Pool
-from ..evaluators.tasks import Task
-from ..evaluators.training import Trainer
+from ..evaluators.pool import Evaluate, InProcessPool, Pool
 
 
 @dataclass(frozen=True)
@@ -43,13 +41,15 @@ class PoolOptions:
         return flags
 
 
-def make_pool(task: Task, options: PoolOptions) -> Pool:
+def make_pool(trainer: Evaluate, options: PoolOptions) -> Pool:
     """Ray workers, or this process.
+
+    Args:
+        trainer: runs a job, on `options.device`.
 
     Raises:
         ConfigError: Ray cannot give what was asked for, or options contradict each other.
     """
-    trainer = Trainer(task, options.device)
     if options.in_process:
         if len(options.flags()) > 1:
             raise ConfigError(

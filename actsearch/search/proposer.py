@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..evaluators.screens import Reason, Verdict
+from ..evaluators.verdict import Reason, Verdict
 from ..primitives import Expr
 from ..primitives.spaces import Proposal
 from .strategies import Strategy

@@ -114,5 +114,5 @@ def replay(table: Table, config: Config, seed: int) -> Replay:
 
 def _spectrum_of(config: Config) -> Callable[[Expr], np.ndarray]:
     """Spectra on the task, which is loaded when the first is asked for; most never ask."""
-    on_task = cache(lambda: spectrum_on(reload_task(config)))
+    on_task = cache(lambda: spectrum_on(reload_task(config.task)))
     return lambda expr: on_task()(expr)

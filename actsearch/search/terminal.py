@@ -58,9 +58,10 @@ def _facts(progress: Progress) -> list[str]:
     facts = [f"{progress.stage} {progress.done}/{progress.total}"]
     if progress.proposed:
         facts.append(f"{progress.proposed} proposed; rejected {rejections(progress.rejected)}")
+        turned_down = f"{progress.turned_down} turned down, " if progress.turned_down else ""
         facts.append(
-            f"{progress.trained} trained, of them {progress.stopped} stopped early and "
-            f"{progress.failed} failed"
+            f"{progress.trained} trained, of them {turned_down}{progress.stopped} stopped early "
+            f"and {progress.failed} failed"
         )
     if progress.best_score is not None:
         formula = shortened(infix(parse(progress.best_formula)))
@@ -119,6 +120,9 @@ def leaderboard_table(board: Mapping[str, Any]) -> Group:
     table.add_column("nodes", justify="right")
     if modelled:
         table.add_column("modelled ns", justify="right")
+    anchors = list(rows[0]["parts"]) if rows else []
+    for anchor in anchors:
+        table.add_column(anchor, justify="right")
     if measured:
         table.add_column("ns", justify="right")
         table.add_column("x relu", justify="right")
@@ -133,6 +137,7 @@ def leaderboard_table(board: Mapping[str, Any]) -> Group:
         cells.append(str(row["complexity"]))
         if modelled:
             cells.append(f"{row['modelled_cost']:.2f}")
+        cells += [f"{row['parts'][anchor]:.3f}" for anchor in anchors]
         if measured:
             cells += [f"{row['cost']['ns']:.2f}", f"{row['cost']['of_relu']:.1f}"]
         cells.append(row["label"] + (f" = {row['known']}" if row["known"] else ""))
@@ -207,7 +212,8 @@ def finals_table(finals: Mapping[str, Any]) -> Group:
     """Means over fresh seeds, the paired comparisons, and what they say."""
     count = max((len(arm["scores"]) + arm["unsound"] for arm in finals["arms"]), default=0)
     means = Table(title=f"Finals ({count} fresh seeds, final split)", title_justify="left")
-    for column in ("mean", "± sd", "rate"):
+    anchors = list(finals["arms"][0]["parts"]) if finals["arms"] else []
+    for column in ("mean", "± sd", *anchors, "rate"):
         means.add_column(column, justify="right")
     means.add_column("name")
     means.add_column("formula", overflow="fold")
@@ -218,6 +224,7 @@ def finals_table(finals: Mapping[str, Any]) -> Group:
         means.add_row(
             "-" if arm["mean"] is None else f"{arm['mean']:.4f}",
             "-" if arm["deviation"] is None else f"{arm['deviation']:.4f}",
+            *(f"{arm['parts'][name]:.4f}" if arm["parts"] else "-" for name in anchors),
             f"{arm['learning_rate']:g}",
             name,
             infix(parse(arm["formula"])),

@@ -123,7 +123,7 @@ def test_embedded_tasks_give_each_place_the_width_that_it_needs(
     arrived: list[tuple[int, tuple[int, ...]]] = []
 
     class Noted(nn.Module):
-        def __init__(self, channels: int) -> None:
+        def __init__(self, channels: int, dim: int) -> None:
             super().__init__()
             self.channels = channels
 
@@ -146,7 +146,7 @@ def test_embedded_tasks_give_each_place_the_width_that_it_needs(
 
 def test_a_gated_resnet_pads_u_and_v_each_with_new_channels(tmp_path) -> None:
     model = load_task("cifar10", tmp_path).build_model(
-        ActivationFactory(lambda channels: Product(), inputs=2)
+        ActivationFactory(lambda channels, dim: Product(), inputs=2)
     )
     block = next(b for b in model.eval().blocks if b.stride == 2)
     nn.init.zeros_(block.residual[-1].weight)

@@ -24,6 +24,9 @@ from actsearch.evaluators.pool import InProcessPool, Pool, describe
 from actsearch.evaluators.ray_pool import RayPool
 from actsearch.evaluators.result import Job, Result, Rung, Status
 
+# Clusters of two workers each: one at a time.
+pytestmark = pytest.mark.xdist_group("ray")
+
 # Workers cannot import a test module.
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 

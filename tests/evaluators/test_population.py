@@ -10,7 +10,7 @@ from torch import nn
 
 from actsearch.errors import TaskError
 from actsearch.evaluators.population import train_population
-from actsearch.evaluators.result import Job, Rung, Status
+from actsearch.evaluators.result import Job, Protocols, Rung, Status
 from actsearch.evaluators.tasks import Task, load_task
 from actsearch.evaluators.training import Trainer
 
@@ -134,3 +134,14 @@ def test_a_gate_is_refused():
     task = load_task("digits", None)
     with pytest.raises(TaskError, match="reads u, v; a stack gives x alone"):
         train_population(task, task.load(), jobs_of(["u*v"], [1]))
+
+
+def test_layers_anchors_and_protocols_are_refused():
+    task, jobs = load_task("digits", None), jobs_of(FORMULAS[:2], [1, 1])
+    anchored = load_task("digits", None)
+    anchored.anchors = ("first", "second")
+    layer = replace(jobs[1], formula="x/std_layer(x)")
+    checked = replace(jobs[1], protocols=Protocols(stability_steps=1))
+    for of, stack in ((task, [jobs[0], layer]), (anchored, jobs), (task, [jobs[0], checked])):
+        with pytest.raises(TaskError, match="no moments, no anchors and no rejection protocols"):
+            train_population(of, task.load(), stack)

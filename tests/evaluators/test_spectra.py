@@ -151,3 +151,18 @@ def test_what_overflows_is_nan() -> None:
     found = fisher_spectrum(task, task.load(), parse("exp(cosh(mul(3, x)))"))
     assert found.shape == (2 * BINS,)
     assert np.isnan(found).any()
+
+
+def test_spectra_of_anchors_follow_one_another() -> None:
+    class Both(Convolutions):
+        anchors = ("deep", "shallow")
+
+        def build_anchor(self, anchor: str, activation: ActivationFactory) -> nn.Module:
+            if anchor == "deep":
+                return self.build_model(activation)
+            return nn.Sequential(nn.Flatten(), activation(198), nn.Linear(198, 4))
+
+    splits, expr = Both().load(), parse("x*sigmoid(x)/std_group(x)")
+    found = fisher_spectrum(Both(), splits, expr)
+    assert found.shape == (4 * BINS,)
+    np.testing.assert_array_equal(found[: 3 * BINS], fisher_spectrum(Convolutions(), splits, expr))

@@ -8,10 +8,13 @@ import math
 import pytest
 import torch
 from tiny_task import AlwaysNan, Tiny
+from torch import nn
 
+from actsearch.errors import TaskError
 from actsearch.evaluators.result import Job, Result, Rung, Status
+from actsearch.evaluators.tasks import ActivationFactory
 from actsearch.evaluators.training import Trainer, full_rungs
-from actsearch.primitives import read_formula
+from actsearch.primitives import Layer, read_formula
 
 JOB = Job("search/0", "mul(x, sigmoid(x))", 5, 0.02, full_rungs(Tiny()))
 
@@ -123,8 +126,6 @@ def test_initial_weights_carry_the_gain_of_the_candidate() -> None:
             learning_rate = 1e-12
 
             def build_model(self, activation):
-                from torch import nn
-
                 self.last = nn.Linear(400, 400)
                 return nn.Sequential(
                     nn.Linear(6, 400), activation(400), self.last, nn.Linear(400, 3)
@@ -138,3 +139,103 @@ def test_initial_weights_carry_the_gain_of_the_candidate() -> None:
         )
         stds[name] = float(task.last.weight.detach().std()) * 20
     assert stds == pytest.approx({"relu": math.sqrt(2), "sigmoid": 1.84622855}, rel=0.02)
+
+
+class Narrow(Tiny):
+    def build_model(self, activation: ActivationFactory) -> nn.Module:
+        return nn.Sequential(nn.Linear(6, 4), activation(4), nn.Dropout(0.2), nn.Linear(4, 3))
+
+
+class Wide(Tiny):
+    def build_model(self, activation: ActivationFactory) -> nn.Module:
+        return nn.Sequential(
+            nn.Linear(6, 16), nn.BatchNorm1d(16), activation(16), nn.Dropout(0.5), nn.Linear(16, 3)
+        )
+
+
+class Anchored(Tiny):
+    """Both networks; each has a task of its own above."""
+
+    anchors = ("narrow", "wide")
+    rate_factors = {"wide": 0.25}  # noqa: RUF012
+
+    def build_anchor(self, anchor: str, activation: ActivationFactory) -> nn.Module:
+        return {"narrow": Narrow, "wide": Wide}[anchor]().build_model(activation)
+
+
+@pytest.mark.parametrize("rungs", [full_rungs(Tiny()), (Rung(5), Rung(9), Rung(12))])
+def test_each_anchor_trains_as_a_task_of_its_own(rungs: tuple[Rung, ...]) -> None:
+    job = dataclasses.replace(JOB, rungs=rungs)
+    together = Trainer(Anchored())(job)
+    narrow = Trainer(Narrow())(job)
+    wide = Trainer(Wide())(dataclasses.replace(job, learning_rate=0.25 * 0.02))
+    assert together.parts == (narrow.scores[-1], wide.scores[-1])
+    assert together.scores == tuple(
+        pytest.approx((a + b) / 2) for a, b in zip(narrow.scores, wide.scores, strict=True)
+    )
+    assert [step for step, _ in together.curve] == [step for step, _ in narrow.curve]
+    assert [loss for _, loss in together.curve] == pytest.approx(
+        [(a + b) / 2 for (_, a), (_, b) in zip(narrow.curve, wide.curve, strict=True)]
+    )
+    assert narrow.scores != wide.scores
+    assert narrow.parts == ()
+
+
+def test_the_mean_of_the_anchors_has_to_reach_the_threshold() -> None:
+    score = Trainer(Anchored())(JOB).scores[0]
+    above = Trainer(Anchored())(dataclasses.replace(JOB, thresholds=(score + 1e-6,)))
+    assert (above.status, len(above.scores), len(above.parts)) == (Status.STOPPED, 1, 2)
+    assert Trainer(Anchored())(dataclasses.replace(JOB, thresholds=(score,))).scores[0] == score
+
+
+def test_an_anchor_that_diverges_ends_all_and_is_named() -> None:
+    class Broken(Anchored):
+        def initialise(self, model: nn.Module, gain: float) -> None:
+            super().initialise(model, gain)
+            if len(model) == 5:
+                nn.init.constant_(model[-1].weight, math.nan)
+
+    result = Trainer(Broken())(JOB)
+    assert (result.status, result.standing) == (Status.DIVERGED, None)
+    assert result.reason == "loss of wide not finite at step 1"
+
+
+def test_a_layer_is_built_with_the_groups_of_the_task_in_place_of_a_normalisation() -> None:
+    seen: list[tuple[bool, nn.Module]] = []
+
+    class Grouped(Tiny):
+        groups = 2
+
+        def build_model(self, activation: ActivationFactory) -> nn.Module:
+            seen.append((activation.normalises, activation(8)))
+            return nn.Sequential(
+                nn.Linear(6, 8), activation.normalised(nn.BatchNorm1d(8), 8), nn.Linear(8, 3)
+            )
+
+    job = dataclasses.replace(JOB, formula="x*sigmoid(v1[1, channel]*x)/std_group(x)")
+    assert Trainer(Grouped(), normalises=True)(job).status is Status.COMPLETE
+    assert Trainer(Grouped())(job).status is Status.COMPLETE
+    assert [normalises for normalises, _ in seen] == [True, True, False, False]
+    assert all(isinstance(layer, Layer) and layer.groups == 2 for _, layer in seen)
+
+
+def test_a_layer_of_two_inputs_is_refused() -> None:
+    with pytest.raises(TaskError, match="has moments and reads u and v"):
+        Trainer(Tiny())(dataclasses.replace(JOB, formula="u*v/std_group(u)"))
+
+
+def test_initial_weights_carry_the_gain_of_a_layer() -> None:
+    kept = {}
+
+    class Watched(Tiny):
+        def build_model(self, activation: ActivationFactory) -> nn.Module:
+            kept["last"] = nn.Linear(400, 400)
+            return nn.Sequential(
+                nn.Linear(6, 400), activation(400), kept["last"], nn.Linear(400, 3)
+            )
+
+    formula = "3*relu((x - mean_batch(x))/std_batch(x))"
+    job = dataclasses.replace(JOB, formula=formula, rungs=(Rung(1),), learning_rate=1e-12)
+    Trainer(Watched())(job)
+    std = float(kept["last"].weight.detach().std()) * 20
+    assert std == pytest.approx(math.sqrt(2) / 3, rel=0.02)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actsearch.errors import ConfigError
-from actsearch.evaluators.screens import StaticLimits, static_screen
+from actsearch.evaluators.screens import static_screen
+from actsearch.evaluators.verdict import StaticLimits
 from actsearch.primitives import Scope, evaluate, node_count, parameters
 from actsearch.primitives.spaces import Proposal, enumerated, replay
 from actsearch.primitives.spaces.rational import COEFFICIENTS, Rational

@@ -26,6 +26,9 @@ from actsearch.search.engine import Engine
 from actsearch.search.presets import preset_table, presets
 from actsearch.search.strategies import STRATEGIES
 
+# Clusters of two workers each: one at a time.
+pytestmark = pytest.mark.xdist_group("ray")
+
 CLI = [sys.executable, "-m", "actsearch.search.cli"]
 TASK = f"{Path(__file__).parents[1] / 'tiny_task.py'}:Tiny"
 # Small enough that each begins to learn within the budget.
@@ -42,7 +45,12 @@ PAIRS = [
     ("surrogate", "tree"),
     ("reinforce", "gated"),
 ]
-ON_RAY = [("reinforce", "piecewise"), ("surrogate", "tree"), ("optuna:tpe", "gated")]
+ON_RAY = [
+    ("reinforce", "piecewise"),
+    ("surrogate", "tree"),
+    ("optuna:tpe", "gated"),
+    ("evolution", "evonorm"),
+]
 
 
 def settings(strategy: str, space: str, budget: int = 16) -> dict[str, Any]:
@@ -95,7 +103,7 @@ def test_every_strategy_and_every_space_resumes_to_equal_bytes(
 @pytest.mark.parametrize("name", presets())
 def test_every_preset_is_a_search_that_runs(tmp_path: Path, name: str) -> None:
     table = {**preset_table(name), "budget": 6, "finals": {"finalists": 0}}
-    table["training"] = {**table["training"], "rungs": [{"steps": 8}]}
+    table["training"] = {**table.get("training", {}), "rungs": [{"steps": 8}]}
     config = load_config(table)
     with Run.create(tmp_path / "run", config.to_dict()) as run:
         Engine(config, run, InProcessPool(Trainer(Tiny())), values_as_spectrum).search()

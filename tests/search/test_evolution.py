@@ -103,6 +103,15 @@ def test_scores_may_be_negative() -> None:
     }
 
 
+def test_a_child_is_mutated_as_often_as_asked_for_and_one_of_two_parents_is_not() -> None:
+    settings = {"population_size": 2, "tournament_size": 2, "mutations": 3}
+    observed = [seen("a", 0.5), seen("b", 0.4)]
+    thrice = "child of child of child of a"
+    assert proposed(evolution(observed, **settings), 5) == {thrice: 5}
+    found = proposed(evolution(observed, crossover=0.5, **settings), 20)
+    assert set(found) == {thrice, "a and a"}
+
+
 def test_shares_of_crossover_and_newcomers() -> None:
     observed = [seen("a", 0.5), seen("b", 0.4)]
     strategy = evolution(observed, population_size=2, tournament_size=2, crossover=0.25, fresh=0.2)
@@ -118,6 +127,7 @@ def test_shares_of_crossover_and_newcomers() -> None:
         ("population_size", 1),
         ("tournament_size", 0),
         ("tournament_size", 65),
+        ("mutations", 0),
         ("crossover", 1.5),
         ("fresh", -0.1),
         ("fresh", float("nan")),

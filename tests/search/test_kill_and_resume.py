@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+# Clusters of two workers each: one at a time.
+pytestmark = pytest.mark.xdist_group("ray")
+
 TASK = Path(__file__).parents[1] / "tiny_task.py"
 CLI = [sys.executable, "-m", "actsearch.search.cli"]
 SETTINGS = """

@@ -11,6 +11,12 @@ Embedded tasks, by name, in `TASKS`:
     fashion-mnist  small CNN on 28 x 28 images; data from Debian's package or --data
     cifar10        pre-activation ResNet-20 on 32 x 32 colour images; data from --data, for a GPU
 
+Tasks on which each candidate is trained in several networks, a pre-activation ResNet, a
+MobileNetV2, an EfficientNet and a transformer; for layers that normalise and activate in one:
+    anchors-mnist1d, anchors-digits, anchors-fashion-mnist    slim networks
+    anchors-mnist1d-wide, anchors-digits-wide                 larger ones, for finals
+    anchors-cifar10                                           the sizes of EvoNorm, for a GPU
+
 A user's own is a subclass of `Task` in a file, named FILE.py:Class; see docs/own-task.md.
 """
 

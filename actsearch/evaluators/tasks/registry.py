@@ -11,6 +11,14 @@ from typing import Any
 from actsearch.errors import ActsearchError, ConfigError, TaskError
 from actsearch.evaluators.result import Rung
 
+from .anchors import (
+    AnchorsCifar10,
+    AnchorsDigits,
+    AnchorsDigitsWide,
+    AnchorsFashionMnist,
+    AnchorsMnist1d,
+    AnchorsMnist1dWide,
+)
 from .cifar10 import Cifar10
 from .digits import Digits
 from .fashion_mnist import FashionMnist
@@ -24,23 +32,32 @@ TASKS: dict[str, type[Task]] = {
     "digits": Digits,
     "fashion-mnist": FashionMnist,
     "cifar10": Cifar10,
+    "anchors-mnist1d": AnchorsMnist1d,
+    "anchors-mnist1d-wide": AnchorsMnist1dWide,
+    "anchors-digits": AnchorsDigits,
+    "anchors-digits-wide": AnchorsDigitsWide,
+    "anchors-fashion-mnist": AnchorsFashionMnist,
+    "anchors-cifar10": AnchorsCifar10,
 }
 """The embedded tasks by name, the default first."""
 
 
-def load_task(spec: str, data: Path | None = None) -> Task:
+def load_task(spec: str, data: Path | None = None, anchors: tuple[str, ...] = ()) -> Task:
     """The task of that name, or of that class in a user's file.
 
     Args:
         spec: a name in `TASKS`, or FILE.py:Class.
         data: where the task's data are, for tasks whose constructor takes `data`.
+        anchors: which networks to use, for tasks whose constructor takes `anchors`; empty for the
+            task's own choice.
 
     Raises:
-        ConfigError: no such task; `data` is missing, does not exist or is not wanted.
+        ConfigError: no such task; `data` is missing, does not exist or is not wanted; an anchor
+            is unknown, or the task takes none.
         TaskError: the user's file or constructor raises, or a setting of the class makes no sense.
     """
     task_class = _find_class(spec)
-    arguments = _arguments(spec, task_class, data)
+    arguments = _arguments(spec, task_class, data) | _chosen_anchors(spec, task_class, anchors)
     try:
         task = task_class(**arguments)
     except ActsearchError:
@@ -87,18 +104,35 @@ def _split_spec(spec: str) -> tuple[Path, str]:
 
 
 def _arguments(spec: str, task_class: type[Task], data: Path | None) -> dict[str, Any]:
-    parameters = inspect.signature(task_class).parameters
-    wanted = parameters.get("data")
-    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     if data is None:
+        wanted = inspect.signature(task_class).parameters.get("data")
         if wanted is not None and wanted.default is inspect.Parameter.empty:
             raise ConfigError(f"task {spec} needs its data; name their folder by --data PATH")
         return {}
-    if wanted is None and not takes_any:
+    if not _takes(task_class, "data"):
         raise ConfigError(f"task {spec} takes no data path, got --data {data}; leave it out")
     if not data.exists():
         raise ConfigError(f"--data {data} does not exist; task {spec} reads its data there")
     return {"data": data}
+
+
+def _chosen_anchors(
+    spec: str, task_class: type[Task], anchors: tuple[str, ...]
+) -> dict[str, tuple[str, ...]]:
+    if not anchors:
+        return {}
+    if not _takes(task_class, "anchors"):
+        raise ConfigError(
+            f"task {spec} has no choice of networks, got anchors {', '.join(anchors)}; "
+            "leave them out"
+        )
+    return {"anchors": anchors}
+
+
+def _takes(task_class: type[Task], argument: str) -> bool:
+    parameters = inspect.signature(task_class).parameters
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    return argument in parameters or takes_any
 
 
 def _check_settings(spec: str, task: Task) -> None:

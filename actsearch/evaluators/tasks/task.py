@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -27,40 +28,80 @@ class ActivationFactory:
     A scalar candidate keeps the width of what it is given. A gated one takes twice as many
     channels as it returns, so the layer before it must have `activation.width(channels)` outputs.
 
+    Where a model normalises before it activates, it asks for `normalised`, so that a candidate that
+    normalises takes the place of both.
+
     Args:
-        function: takes a number of channels; gives a fresh module of one tensor, or of two (u and
-            v), with so many channels on axis 1.
+        function: takes a number of channels and the channel axis; gives a fresh module of one
+            tensor, or of two (u and v).
         inputs: how many tensors the module takes, 1 or 2.
+        normalises: the candidate takes the place of a normalisation too.
     """
 
-    function: Callable[[int], nn.Module]
+    function: Callable[[int, int], nn.Module]
     inputs: int = 1
+    normalises: bool = False
 
     def width(self, channels: int) -> int:
         """Channels of the tensor that the activation takes if it is to return so many."""
         return self.inputs * channels
 
-    def __call__(self, channels: int) -> nn.Module:
-        """A fresh module from (N, width(channels), ...) to (N, channels, ...)."""
-        function = self.function(channels)
-        return function if self.inputs == 1 else _Halves(function, channels)
+    def __call__(self, channels: int, dim: int = 1) -> nn.Module:
+        """A fresh module from (N, width(channels), ...) to (N, channels, ...).
+
+        Args:
+            dim: the channel axis, -1 for (N, T, channels).
+        """
+        function = self.function(channels, dim)
+        return function if self.inputs == 1 else _Halves(function, channels, dim)
+
+    def normalised(self, norm: nn.Module, channels: int, dim: int = 1) -> nn.Module:
+        """What takes the place of `norm` with an activation after it."""
+        function = self(channels, dim)
+        return function if self.normalises else nn.Sequential(norm, function)
+
+    def norm(self, norm: nn.Module, channels: int, dim: int = 1) -> nn.Module:
+        """What takes the place of `norm` with no activation after it.
+
+        For a candidate that normalises it is an affine map of each channel, as in the authors' code
+        of EvoNorm (arXiv:2004.02967).
+        """
+        return Affine(channels, dim) if self.normalises else norm
+
+
+class Affine(nn.Module):
+    """gamma x + beta, a pair for each channel, which starts as the identity.
+
+    Args:
+        dim: the channel axis.
+    """
+
+    def __init__(self, channels: int, dim: int = 1) -> None:
+        super().__init__()
+        self.dim = dim
+        self.gamma = nn.Parameter(torch.ones(channels))
+        self.beta = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        shape = (-1, *[1] * (x.ndim - 1 - self.dim % x.ndim))
+        return self.gamma.reshape(shape) * x + self.beta.reshape(shape)
 
 
 class _Halves(nn.Module):
-    """A function of u and v on one tensor: u is the first half of axis 1, v the second."""
+    """A function of u and v on one tensor: u is the first half of its channels, v the second."""
 
-    def __init__(self, function: nn.Module, channels: int) -> None:
+    def __init__(self, function: nn.Module, channels: int, dim: int) -> None:
         super().__init__()
-        self.function, self.channels = function, channels
+        self.function, self.channels, self.dim = function, channels, dim
 
     def forward(self, both: Tensor) -> Tensor:
-        if both.shape[1] != 2 * self.channels:
+        if both.shape[self.dim] != 2 * self.channels:
             raise TaskError(
                 f"a gated candidate that returns {self.channels} channels needs "
-                f"{2 * self.channels}, got {both.shape[1]}; give the layer before it "
+                f"{2 * self.channels}, got {both.shape[self.dim]}; give the layer before it "
                 f"activation.width({self.channels}) outputs"
             )
-        return self.function(*both.chunk(2, dim=1))
+        return self.function(*both.chunk(2, dim=self.dim))
 
 
 class Task:
@@ -75,12 +116,23 @@ class Task:
         learning_rate: peak rate, unless the run asks for another.
         rungs: earlier, cheaper rungs before the full training. Empty means that every candidate
             is trained in full: name a rung only where it was measured to predict the full score.
+        anchors: names of the networks that each candidate is trained in, one after the other; the
+            score is the mean of theirs. Empty for the one network of `build_model`.
+        rate_factors: for an anchor, its learning rate as a multiple of the candidate's; 1 where it
+            is not named.
+        groups: most groups of a moment over channel groups; narrow networks have fewer than 32, so
+            that a group is not one channel.
+        batch_statistics: whether a candidate may mix the examples of a batch.
     """
 
     steps: int = 600
     batch_size: int = 100
     learning_rate: float = 1e-2
     rungs: tuple[Rung, ...] = ()
+    anchors: tuple[str, ...] = ()
+    rate_factors: Mapping[str, float] = MappingProxyType({})
+    groups: int = 32
+    batch_statistics: bool = True
 
     def load(self) -> Splits:
         """Read the data, on the CPU; the same bytes at every call.
@@ -99,6 +151,10 @@ class Task:
             f"task {type(self).__name__} must override build_model(activation) "
             "and return a torch.nn.Module"
         )
+
+    def build_anchor(self, anchor: str, activation: ActivationFactory) -> nn.Module:
+        """As `build_model`, for the anchor of that name; asked for if there are `anchors`."""
+        raise TaskError(f"task {type(self).__name__} has no network '{anchor}'")
 
     def initialise(self, model: nn.Module, gain: float) -> None:
         """Draw initial weights such that signals keep their size through the candidate.

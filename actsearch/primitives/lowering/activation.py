@@ -54,7 +54,7 @@ class Activation(nn.Module):
                 f"got {len(tensors)}"
             )
         trained = [getattr(self, name) for name in self._names]
-        return apply(self._program, _of_one_kind(tensors), trained, _from_end(self.dim, tensors[0]))
+        return apply(self._program, _of_one_kind(tensors), trained, from_end(self.dim, tensors[0]))
 
     def extra_repr(self) -> str:
         return str(self.expr)
@@ -123,7 +123,7 @@ class ActivationSlot(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         trained = [*self.per_tensor.unbind(), *self.per_channel.unbind()]
-        return apply(self.program, [x], trained, _from_end(self.dim, x))
+        return apply(self.program, [x], trained, from_end(self.dim, x))
 
     def _apply(self, fn: Any, recurse: bool = True) -> ActivationSlot:
         # Which expression to run is decided on the CPU, wherever it runs.
@@ -133,7 +133,7 @@ class ActivationSlot(nn.Module):
         return self
 
 
-def _from_end(dim: int, tensor: Tensor) -> int:
+def from_end(dim: int, tensor: Tensor) -> int:
     """The axis counted from the end, where axes that vmap puts in front do not shift it."""
     return dim % tensor.ndim - tensor.ndim if tensor.ndim else -1
 

@@ -14,12 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..expr import Constant, Expr, Input, Parameter, inputs
+from ..expr import Constant, Expr, Input, Parameter
 from .program import (
     Instruction,
     Program,
     backward_program,
     forward_program,
+    slopes_program,
     training_program,
     variables,
 )
@@ -53,17 +54,22 @@ def value_and_slopes(expr: Expr, bindings: Mapping[str, Tensor]) -> tuple[Tensor
 
     Args and errors as of `evaluate`; shape and dtype too, of the value and of every slope.
     """
-    value, slopes = value_and_gradients(expr, bindings)
-    return value, slopes[: len(inputs(expr))]
+    return _value_and_slopes(slopes_program(expr), expr, bindings)
 
 
 def value_and_gradients(expr: Expr, bindings: Mapping[str, Tensor]) -> tuple[Tensor, list[Tensor]]:
     """Value, and the slope by each of the `variables`; otherwise like `value_and_slopes`."""
+    program, _ = training_program(expr)
+    return _value_and_slopes(program, expr, bindings)
+
+
+def _value_and_slopes(
+    program: Program, expr: Expr, bindings: Mapping[str, Tensor]
+) -> tuple[Tensor, list[Tensor]]:
     tensors, dtype, shape = _bound(expr, bindings)
     named = dict(zip(variables(expr), tensors, strict=True))
     device = next(iter(bindings.values())).device
     with torch.no_grad():
-        program, _ = training_program(expr)
         results = _run(program, named, dtype, device)
     value, *slopes = (result.to(dtype).expand(shape) for result in results)
     return value, slopes

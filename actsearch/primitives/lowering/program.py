@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ..differentiate import gradients
-from ..expr import Apply, Constant, Expr, Input, Parameter, postorder
+from ..expr import Apply, Constant, Expr, Input, Parameter, inputs, postorder
 from ..operator import Operator
 from ..operators import OPERATORS
 from ..rewrite import stable
@@ -47,9 +47,7 @@ def linearise(roots: tuple[Expr, ...]) -> Program:
     slots: dict[Expr, int] = {}
     applications: list[Apply] = []
     for root in roots:
-        for node in postorder(root):
-            if node in slots:
-                continue
+        for node in postorder(root, slots):
             slots[node] = -1
             if isinstance(node, Apply):
                 applications.append(node)
@@ -99,8 +97,18 @@ def training_program(expr: Expr) -> tuple[Program, int]:
 
     The slopes go on from the slots that the value filled.
     """
-    program = linearise((stable(expr), *_slopes(expr)))
-    return program, len(forward_program(expr).instructions)
+    value = stable(expr)
+    length = sum(isinstance(node, Apply) for node in postorder(value))
+    return linearise((value, *_slopes(expr))), length
+
+
+@lru_cache(maxsize=4096)
+def slopes_program(expr: Expr) -> Program:
+    """The start of the training program: the value, and the slopes by the inputs alone."""
+    program, _ = training_program(expr)
+    outputs = program.outputs[: 1 + len(inputs(expr))]
+    length = max(outputs) + 1 - len(program.leaves)
+    return Program(program.leaves, program.instructions[: max(0, length)], outputs)
 
 
 @lru_cache(maxsize=4096)

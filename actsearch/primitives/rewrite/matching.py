@@ -70,7 +70,7 @@ def _match_all(patterns: Sequence[Expr], exprs: Sequence[Expr], bound: Bound) ->
 
 def match_sum(
     pattern: Expr, expr: Expr, bound: Bound
-) -> Iterator[tuple[Bound, Fraction, list[Term]]]:
+) -> Iterator[tuple[Bound, Fraction, tuple[Term, ...]]]:
     """Ways in which the expression is `ratio` times the pattern plus the terms that are left.
 
     An input of the pattern that stands for nothing yet takes all that is left.
@@ -80,7 +80,7 @@ def match_sum(
 
 def match_product(
     pattern: Expr, expr: Expr, bound: Bound
-) -> Iterator[tuple[Bound, Fraction, list[Factor]]]:
+) -> Iterator[tuple[Bound, Fraction, tuple[Factor, ...]]]:
     """Ways in which the expression is `ratio` times the pattern times the factors left over."""
     wanted, coefficient = _pattern_factors(pattern)
     given, factors = product(expr)
@@ -106,13 +106,13 @@ def _pattern_factors(pattern: Expr) -> tuple[tuple[Factor, ...], Fraction]:
     return tuple(sorted(factors, key=lambda f: isinstance(f[0], Input))), coefficient
 
 
-def _without(items: list, index: int) -> list:
+def _without(items: tuple, index: int) -> tuple:
     return items[:index] + items[index + 1 :]
 
 
 def _sum(
-    wanted: Sequence[Term], terms: list[Term], bound: Bound, ratio: Fraction | None
-) -> Iterator[tuple[Bound, Fraction, list[Term]]]:
+    wanted: Sequence[Term], terms: tuple[Term, ...], bound: Bound, ratio: Fraction | None
+) -> Iterator[tuple[Bound, Fraction, tuple[Term, ...]]]:
     if not wanted:
         yield bound, Fraction(1) if ratio is None else ratio, terms
         return
@@ -124,7 +124,7 @@ def _sum(
                 taken = build_sum([(c / (ratio * coefficient), t) for c, t in terms])
             except InexactError:
                 return
-            yield from _sum(rest, [], {**bound, term.name: taken}, ratio)
+            yield from _sum(rest, (), {**bound, term.name: taken}, ratio)
     elif isinstance(term, Input) and term.name in bound:
         for found, left in _taken(linear(bound[term.name]), coefficient, terms, ratio):
             yield from _sum(rest, left, bound, found)
@@ -150,8 +150,8 @@ def _constant(name: str, value: Fraction, bound: Bound) -> Iterator[Bound]:
 
 
 def _taken(
-    parts: list[Term], coefficient: Fraction, terms: list[Term], ratio: Fraction | None
-) -> Iterator[tuple[Fraction, list[Term]]]:
+    parts: Sequence[Term], coefficient: Fraction, terms: tuple[Term, ...], ratio: Fraction | None
+) -> Iterator[tuple[Fraction, tuple[Term, ...]]]:
     """The ratio, and the terms without `ratio * coefficient * parts`, if all of these are there."""
     for part, term in parts:
         index = next((i for i, (_, t) in enumerate(terms) if t == term), None)
@@ -166,8 +166,8 @@ def _taken(
 
 
 def _product(
-    wanted: Sequence[Factor], factors: list[Factor], bound: Bound, ratio: Fraction
-) -> Iterator[tuple[Bound, Fraction, list[Factor]]]:
+    wanted: Sequence[Factor], factors: tuple[Factor, ...], bound: Bound, ratio: Fraction
+) -> Iterator[tuple[Bound, Fraction, tuple[Factor, ...]]]:
     if not wanted:
         yield bound, ratio, factors
         return
@@ -186,14 +186,14 @@ def _product(
         # A factor of 1 that is not written would be found for ever.
         if exponent == 1 and taken != ONE:
             for found in _bind(factor.name, taken, bound):
-                yield from _product(rest, [], found, Fraction(1))
+                yield from _product(rest, (), found, Fraction(1))
     elif isinstance(factor, Input):
         part, parts = product(bound[factor.name])
-        left = list(factors)
+        left = factors
         for inner, inner_exponent in parts:
             if (inner, inner_exponent * exponent) not in left:
                 return
-            left.remove((inner, inner_exponent * exponent))
+            left = _without(left, left.index((inner, inner_exponent * exponent)))
         yield from _product(rest, left, bound, ratio / part**exponent)
     else:
         for index, (candidate, given) in enumerate(factors):

@@ -149,8 +149,8 @@ def _kind(name: str) -> str:
 
 
 @cache
-def _rules_at(kind: str) -> list[tuple[Rule, frozenset[str]]]:
-    """The rules for such a root, larger patterns first, with the operators that they need."""
+def _rules_at(kind: str) -> list[tuple[Rule, frozenset[tuple[str, int]]]]:
+    """The rules for such a root, larger patterns first, with the `_heads` that they need."""
     found = [
         (rule, _heads(rule.naive))
         for rule in RULES
@@ -159,29 +159,38 @@ def _rules_at(kind: str) -> list[tuple[Rule, frozenset[str]]]:
     return sorted(found, key=lambda item: -node_count(item[0].naive))
 
 
-_REPEATED = "repeated"
+_CONSTANT, _INVERSE, _REPEATED = ("constant", 0), ("inverse", 0), ("repeated", 0)
 
 
-def _heads(node: Apply) -> frozenset[str]:
-    """Operators of the terms and factors of the node, or of its arguments.
+def _heads(node: Apply) -> frozenset[tuple[str, int]]:
+    """Operators of the terms and factors of the node, or of its arguments, each time numbered.
 
-    With a mark if one of them is there twice. A rule whose own are not among them cannot match,
-    which spares most nodes the matching.
+    With marks if a sum has a constant term, a product an inverse factor, and if one of them all
+    is there twice. A rule whose own are not among them cannot match, which spares most nodes the
+    matching.
     """
-    found: set[str] = set()
+    found: set[tuple[str, int]] = set()
+    counts: dict[str, int] = {}
     met: set[Expr] = set()
-    stack = [(a, _DEEPEST_HEAD) for a in node.arguments]
+    stack = [(node, _DEEPEST_HEAD)]
     while stack:
-        inner, deepest = stack.pop()
-        if isinstance(inner, Constant):
-            continue
-        if isinstance(inner, Apply):
-            name = inner.operator.name
-            if deepest and (name in SUMS or name in PRODUCTS):
-                stack.extend((a, deepest - 1) for a in inner.arguments)
+        outer, deepest = stack.pop()
+        name, last = outer.operator.name, outer.arguments[-1]
+        if name == "reciprocal" or (name == "div" and not isinstance(last, Constant)):
+            found.add(_INVERSE)
+        for inner in outer.arguments:
+            if isinstance(inner, Constant):
+                if name in SUMS:
+                    found.add(_CONSTANT)
                 continue
-            found.add(name)
-        if inner in met:
-            found.add(_REPEATED)
-        met.add(inner)
+            if isinstance(inner, Apply):
+                head = inner.operator.name
+                if deepest and (head in SUMS or head in PRODUCTS):
+                    stack.append((inner, deepest - 1))
+                    continue
+                counts[head] = counts.get(head, 0) + 1
+                found.add((head, counts[head]))
+            if inner in met:
+                found.add(_REPEATED)
+            met.add(inner)
     return frozenset(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import lru_cache
 
 from ..expr import Apply, Constant, Expr
 from ..operators import OPERATORS
@@ -29,22 +30,25 @@ class InexactError(ArithmeticError):
     """A coefficient is not a float, so the expression cannot be written without rounding."""
 
 
-def linear(expr: Expr, deepest: int = DEEPEST) -> list[Term]:
+# Each rule that is tried on an expression reads it anew.
+@lru_cache(maxsize=4096)
+def linear(expr: Expr, deepest: int = DEEPEST) -> tuple[Term, ...]:
     """The terms of a sum, from left to right; any other expression is one term."""
     match expr:
         case Constant(value):
-            return [(Fraction(value), ONE)]
+            return ((Fraction(value), ONE),)
         case Apply(operator, (left, right)) if operator.name in SUMS and deepest:
             sign = 1 if operator.name == "add" else -1
             below = linear(right, deepest - 1)
-            return [*linear(left, deepest - 1), *((sign * c, t) for c, t in below)]
+            return (*linear(left, deepest - 1), *((sign * c, t) for c, t in below))
         case Apply(operator, (argument,)) if operator.name == "neg" and deepest:
-            return [(-c, t) for c, t in linear(argument, deepest - 1)]
+            return tuple((-c, t) for c, t in linear(argument, deepest - 1))
         case Apply(operator, _) if operator.name in PRODUCTS:
-            return [split(expr)]
-    return [(Fraction(1), expr)]
+            return (split(expr),)
+    return ((Fraction(1), expr),)
 
 
+@lru_cache(maxsize=4096)
 def split(expr: Expr, deepest: int = DEEPEST) -> Term:
     """The constant coefficient of a product, and the rest in the order it is in.
 
@@ -74,11 +78,12 @@ def split(expr: Expr, deepest: int = DEEPEST) -> Term:
     return Fraction(1), expr
 
 
-def product(expr: Expr, deepest: int = DEEPEST) -> tuple[Fraction, list[Factor]]:
+@lru_cache(maxsize=4096)
+def product(expr: Expr, deepest: int = DEEPEST) -> tuple[Fraction, tuple[Factor, ...]]:
     """The constant coefficient and the other factors of a product, from left to right."""
     match expr:
         case Constant(value) if value:
-            return Fraction(value), []
+            return Fraction(value), ()
         case Apply(operator, arguments) if operator.name in PRODUCTS and deepest:
             coefficient, factors = product(arguments[0], deepest - 1)
             if operator.name == "neg":
@@ -89,11 +94,11 @@ def product(expr: Expr, deepest: int = DEEPEST) -> tuple[Fraction, list[Factor]]
             if operator.name == "mul":
                 return coefficient * other, factors + more
             return coefficient / other, factors + _inverted(more)
-    return Fraction(1), [(expr, 1)]
+    return Fraction(1), ((expr, 1),)
 
 
-def _inverted(factors: Sequence[Factor]) -> list[Factor]:
-    return [(factor, -exponent) for factor, exponent in factors]
+def _inverted(factors: Sequence[Factor]) -> tuple[Factor, ...]:
+    return tuple((factor, -exponent) for factor, exponent in factors)
 
 
 def _plain(name: str, arguments: tuple[Expr, ...]) -> Expr:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from .correction import Correction
+from .evonorm import EvoNorm
 from .four_node import FourNode
 from .gated import Gated
 from .piecewise import Piecewise
@@ -13,7 +14,7 @@ from .unary_binary import UnaryBinary
 
 SPACES: Mapping[str, type[Space]] = {
     space.name: space
-    for space in (UnaryBinary, Tree, FourNode, Gated, Correction, Rational, Piecewise)
+    for space in (UnaryBinary, Tree, FourNode, Gated, Correction, Rational, Piecewise, EvoNorm)
 }
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Choose",
     "Correction",
     "Decisions",
+    "EvoNorm",
     "FourNode",
     "Gated",
     "Piecewise",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from ...errors import ConfigError
 from ..expr import Expr, Input, Parameter, Scope, parameters, substitute
 from ..operators import did_you_mean
 from ..parse import parse
 
+_X, _Y = Input("x"), Input("y")
 # Options are formulas over the unit's arguments. The paper gives neither the start of beta nor an
 # epsilon, and prints sqrt(x) unguarded: beta starts at 1 (1/2 in the mixture, which would start
 # as its first argument alone), and signed_sqrt and the protected operators say what is computed.
@@ -169,25 +170,33 @@ def check_scope(name: str) -> None:
         raise ConfigError(f"beta_scope='{name}' must be channel or tensor")
 
 
+@lru_cache(maxsize=4096)
 def filled(option: str, position: str, scope: Scope, x: Expr, y: Expr | None = None) -> Expr:
     """An option with its arguments; its trainable parameter, if it has one, named by position."""
-    template = _template(option)
-    own: dict[Expr, Expr] = {
-        p: Parameter(f"{p.name}_{position}", p.initial, scope) for p in parameters(template)
-    }
-    arguments: dict[Expr, Expr] = {Input("x"): x} if y is None else {Input("x"): x, Input("y"): y}
-    return substitute(template, own | arguments)
+    arguments: dict[Expr, Expr] = {_X: x} if y is None else {_X: x, _Y: y}
+    return substitute(_template(option), _own(option, position, scope) | arguments)
 
 
 def with_short_names(expr: Expr) -> Expr:
     """Parameters renamed beta, beta2, ... in order of appearance, whatever their position was."""
     renamed: dict[Expr, Expr] = {
-        parameter: Parameter(
+        parameter: _named(
             "beta" if number == 1 else f"beta{number}", parameter.initial, parameter.scope
         )
         for number, parameter in enumerate(parameters(expr), start=1)
     }
-    return substitute(expr, renamed)
+    return substitute(expr, renamed) if renamed else expr
+
+
+@cache
+def _own(option: str, position: str, scope: Scope) -> dict[Expr, Expr]:
+    return {
+        p: _named(f"{p.name}_{position}", p.initial, scope) for p in parameters(_template(option))
+    }
+
+
+# Checking a name takes longer than all the rest of an option.
+_named = cache(Parameter)
 
 
 @cache

@@ -37,6 +37,10 @@ class Space(Protocol):
     name: ClassVar[str]
     inputs: ClassVar[tuple[str, ...]] = ("x",)
     """What its candidates read."""
+    replaces_norm: ClassVar[bool] = False
+    """Its candidates take the place of a normalisation and the activation after it."""
+    references: ClassVar[tuple[str, ...]] = ("relu", "gelu")
+    """Known activations that results are shown beside; finals compare with the first one."""
 
     @property
     def size(self) -> int:

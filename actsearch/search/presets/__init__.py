@@ -31,6 +31,11 @@ def preset_table(name: str) -> dict[str, Any]:
     return tomllib.loads(files(__package__).joinpath(f"{name}.toml").read_text("utf-8"))
 
 
+def preset_of_space(space: str | None) -> str | None:
+    """The preset whose settings are the defaults of a search in that space; None for our own."""
+    return {"evonorm": "evonorm-slim"}.get(space or "")
+
+
 def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Two tables of settings as one; where both have a setting, that of `over`.
 

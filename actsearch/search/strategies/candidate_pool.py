@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ...evaluators.features import function_features
+from ...evaluators.features import candidate_features
 from ...evaluators.screens import DuplicateScreen, fingerprint
 from ...primitives import Expr
 from ...primitives.spaces import Decisions, Proposal, Space, enumerated
@@ -88,7 +88,7 @@ def different_functions(space: Space) -> tuple[Proposal, ...]:
     screen = DuplicateScreen()
     found = []
     for proposal in enumerated(space):
-        if np.isfinite(function_features(proposal.expr, space.inputs)).all():
+        if np.isfinite(candidate_features(proposal.expr, space)).all():
             mark = fingerprint(proposal.expr)
             if screen.find(mark) is None:
                 screen.remember(mark, proposal.expr.text)

@@ -25,6 +25,8 @@ class EvolutionSettings:
     Args:
         population_size, tournament_size: believed to be PANGAEA's 64 and 16 (arXiv:2006.03179),
             from memory, not checked against its text.
+        mutations: how often in a row a child of one parent is mutated; EvoNorm's 2
+            (arXiv:2004.02967, from memory).
         crossover: share of children from two parents; PANGAEA has none.
         fresh: share of random newcomers; PANGAEA has none.
         least_score: candidates with a lower score at the last rung that they reached never enter
@@ -37,6 +39,7 @@ class EvolutionSettings:
 
     population_size: int = 64
     tournament_size: int = 16
+    mutations: int = 1
     crossover: float = 0.2
     fresh: float = 0.1
     least_score: float = -math.inf
@@ -49,6 +52,7 @@ class EvolutionSettings:
                 1 <= self.tournament_size <= self.population_size,
                 "1 to population_size",
             ),
+            ("mutations", self.mutations >= 1, "at least 1"),
             ("crossover", 0 <= self.crossover <= 1, "0 to 1"),
             ("fresh", 0 <= self.fresh <= 1, "0 to 1"),
             ("least_score", self.least_score < math.inf, "a number"),
@@ -78,7 +82,10 @@ class AgingEvolution:
             return self.space.sample(rng)
         if rng.random() < settings.crossover:
             return self.space.crossover(self._winner(rng), self._winner(rng), rng)
-        return self.space.mutate(self._winner(rng), rng)
+        child = self.space.mutate(self._winner(rng), rng)
+        for _ in range(settings.mutations - 1):
+            child = self.space.mutate(child.decisions, rng)
+        return child
 
     def observe(self, observation: Observation) -> None:
         score = observation.result.score

@@ -173,7 +173,8 @@ class OptunaSampler:
 def _values(observation: Observation) -> list[float] | None:
     if observation.standing is None:
         return None
-    return [as_number(observation.standing), *observation.objectives[1:]]
+    standings = observation.standings
+    return [*map(as_number, standings), *observation.objectives[len(standings) :]]
 
 
 def _parameter(slot: str, options: Sequence[str]) -> str:

@@ -144,7 +144,7 @@ class Reinforce:
             del self._pending[key]
         else:
             _, path = self._walk(given)
-        standing, costs = observation.standing, observation.objectives[1:]
+        standing, costs = observation.standing, [-cost for cost in observation.costs]
         self._observed.append(
             (float("-inf"),) * (1 + len(costs))
             if standing is None

@@ -25,6 +25,7 @@ class Observation:
         standing: what candidates compare by, as of `Result.standing`, with the penalty for cost
             taken off the score if the run weighs cost; None if it never ranks.
         costs: the run's objectives besides the score, lower is better.
+        parts: the score of each anchor at the last rung reached, if each is an objective.
     """
 
     expr: Expr
@@ -32,11 +33,20 @@ class Observation:
     result: Result
     standing: tuple[int, float] | None
     costs: tuple[float, ...] = ()
+    parts: tuple[float, ...] = ()
+
+    @property
+    def standings(self) -> tuple[tuple[int, float], ...]:
+        """The standing, or that of each anchor if each is an objective; none if it never ranks."""
+        if self.standing is None:
+            return ()
+        rungs, _ = self.standing
+        return tuple((rungs, score) for score in self.parts) or (self.standing,)
 
     @property
     def objectives(self) -> tuple[Any, ...]:
-        """All objectives, higher is better, the standing first."""
-        return (self.standing, *(-cost for cost in self.costs))
+        """All objectives of a candidate that ranks, higher is better, the standings first."""
+        return (*self.standings, *(-cost for cost in self.costs))
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ class Surroundings:
     Args:
         space: where candidates come from.
         budget: candidates that will be trained.
-        objectives: 1, or one more for each cost.
+        objectives: 1, or as many as there are anchors, and one more for each cost.
         final_rung: rungs of a complete training.
         spectrum: features of a candidate's network at initialisation on the run's task, as of
             `evaluators.spectra`; a vector of one length, milliseconds.

@@ -17,7 +17,7 @@ from scipy.special import ndtri
 from sklearn.neighbors import KNeighborsRegressor
 from threadpoolctl import ThreadpoolController
 
-from ...evaluators.features import function_features
+from ...evaluators.features import candidate_features
 from ...primitives import Expr, inputs
 from ...primitives.spaces import Decisions, Proposal
 from .candidate_pool import DrawnCandidates, Pool, WholeSpace
@@ -160,7 +160,7 @@ class Surrogate:
 
     def _vector(self, expr: Expr) -> np.ndarray | None:
         """Features of an expression of the space's inputs; None if they are not finite."""
-        outputs = function_features(expr, self.space.inputs)
+        outputs = candidate_features(expr, self.space)
         # Then it is no usable activation, and need not be given to a network.
         if not np.isfinite(outputs).all():
             return None

@@ -37,7 +37,7 @@ def train() -> Callable[..., list[float]]:
     def train(task: Task, splits: Splits, steps: int) -> tuple[nn.Module, list[float]]:
         """The trained model and the loss at each step, with ReLU, in order of the data."""
         torch.manual_seed(0)
-        model = task.build_model(ActivationFactory(lambda channels: nn.ReLU()))
+        model = task.build_model(ActivationFactory(lambda channels, dim: nn.ReLU()))
         task.initialise(model, 2**0.5)
         optimizer = task.optimizer(model.parameters(), task.learning_rate)
         schedule = task.schedule(optimizer, task.learning_rate, steps)

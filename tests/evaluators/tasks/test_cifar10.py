@@ -146,7 +146,9 @@ def test_missing_files_are_named(tmp_path, cifar_folder):
 
 
 def _resnet() -> nn.Module:
-    return load_task("cifar10", Path()).build_model(ActivationFactory(lambda channels: nn.ReLU()))
+    return load_task("cifar10", Path()).build_model(
+        ActivationFactory(lambda channels, dim: nn.ReLU())
+    )
 
 
 def test_resnet_has_20_weighted_layers_and_a_quarter_of_a_million_parameters():

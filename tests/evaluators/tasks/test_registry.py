@@ -65,9 +65,21 @@ def _message(spec: str, data: Path | None = None) -> str:
 
 
 def test_embedded_tasks_load_by_name(tmp_path):
-    assert list(TASKS) == ["mnist1d", "mnist1d-mlp", "digits", "fashion-mnist", "cifar10"]
+    assert list(TASKS) == [
+        "mnist1d",
+        "mnist1d-mlp",
+        "digits",
+        "fashion-mnist",
+        "cifar10",
+        "anchors-mnist1d",
+        "anchors-mnist1d-wide",
+        "anchors-digits",
+        "anchors-digits-wide",
+        "anchors-fashion-mnist",
+        "anchors-cifar10",
+    ]
     for name, task_class in TASKS.items():
-        assert type(load_task(name, tmp_path if name == "cifar10" else None)) is task_class
+        assert type(load_task(name, tmp_path if "cifar10" in name else None)) is task_class
 
 
 def test_users_class_loads_and_leaves_no_bytecode(file):

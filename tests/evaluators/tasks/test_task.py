@@ -145,7 +145,7 @@ def test_task_that_overrides_nothing_says_what_to_override():
     with pytest.raises(TaskError, match=r"task Empty must override load\(\)"):
         Empty().load()
     with pytest.raises(TaskError, match=r"task Empty must override build_model"):
-        Empty().build_model(ActivationFactory(lambda channels: nn.ReLU()))
+        Empty().build_model(ActivationFactory(lambda channels, dim: nn.ReLU()))
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_activation_factory_is_called_with_the_width_that_arrives(name, places):
     task = load_task(name)
     seen: list[tuple[int, int]] = []
 
-    def activation(width: int) -> nn.Module:
+    def activation(width: int, dim: int) -> nn.Module:
         module = nn.ReLU()
         module.register_forward_hook(lambda _m, args, _out: seen.append((width, args[0].shape[1])))
         return module

@@ -1,0 +1,170 @@
+"""Formulas with moments as modules: layers that normalise and activate in one."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..expr import Expr, Input, Scope, parameters, substitute
+from ..moments import EPSILON, MOMENTS, Kind, Moment, Over, group_count, moments
+from .activation import Activation, from_end
+from .application import apply
+from .binding import encode
+
+GROUPS = 32
+"""Most groups of a group moment, lowered until it divides the channels; the authors'."""
+MOMENTUM = 0.1
+"""Weight of a batch in the running statistics, as in `torch.nn.BatchNorm2d`; the authors'."""
+
+
+class Layer(nn.Module):
+    """A formula of `x` with moments, on (N, C), (N, C, L), (N, C, H, W) or (N, T, C).
+
+    Moments over the batch keep running statistics, one for each channel, which take their place in
+    evaluation mode: of E x, of E x^2, and of the variance with n / (n - 1), as
+    `torch.nn.BatchNorm2d`. All is computed in float32 where the input or autocast is half
+    precision, and rounded once.
+
+    Args:
+        expr: of `x` alone.
+        channels: length of the channel axis.
+        dim: the channel axis; the first axis is the batch.
+        groups: most groups of a group moment.
+
+    Raises:
+        ValueError: the formula reads other inputs than x.
+    """
+
+    def __init__(self, expr: Expr, channels: int, dim: int = 1, groups: int = GROUPS) -> None:
+        super().__init__()
+        self.expr, self.channels, self.dim = expr, channels, dim
+        self.groups = group_count(channels, groups)
+        self._steps, final = _steps(expr)
+        self._names = tuple(p.name for p in parameters(expr))
+        read = ("x", *(f"_moment_{number}" for number in range(len(self._steps))))
+        self._programs = [
+            None if argument == Input("x") else encode(argument, read[: number + 1], self._names)
+            for number, (_, argument) in enumerate(self._steps)
+        ]
+        self._final = encode(final, read, self._names)
+        for parameter in parameters(expr):
+            shape = (channels,) if parameter.scope is Scope.CHANNEL else ()
+            self.register_parameter(
+                parameter.name, nn.Parameter(torch.full(shape, parameter.initial))
+            )
+        for number, (moment, _) in enumerate(self._steps):
+            if moment.over is Over.BATCH:
+                first = 0.0 if moment.kind is Kind.MEAN else 1.0
+                self.register_buffer(f"_running_{number}", torch.full((channels,), first))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim < 2 or x.shape[self.dim] != self.channels:
+            raise ValueError(
+                f"'{self.expr}' was made for {self.channels} channels on axis {self.dim} after "
+                f"the batch, got a tensor of shape {tuple(x.shape)}"
+            )
+        with torch.autocast(x.device.type, enabled=False):
+            wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+            return self._value(wide).to(x.dtype)
+
+    def extra_repr(self) -> str:
+        return f"{self.expr}, channels={self.channels}, groups={self.groups}"
+
+    def _value(self, x: Tensor) -> Tensor:
+        dim = from_end(self.dim, x)
+        trained = [getattr(self, name) for name in self._names]
+        read = [x]
+        for number, (moment, _) in enumerate(self._steps):
+            program = self._programs[number]
+            argument = x if program is None else apply(program, read, trained, dim)
+            read.append(self._statistic(number, moment, argument).expand_as(x))
+        return apply(self._final, read, trained, dim)
+
+    def _statistic(self, number: int, moment: Moment, values: Tensor) -> Tensor:
+        """The moment of a tensor, of a shape that broadcasts to it."""
+        channel = self.dim % values.ndim
+        if moment.over in (Over.GROUP, Over.TOKEN_GROUP):
+            grouped = values.unflatten(channel, (self.groups, -1))
+            found = _rooted(moment.kind, _square(moment, grouped, channel))
+            rest = [-1] * (grouped.ndim - channel - 2)
+            whole = found.expand(*[-1] * (channel + 1), grouped.shape[channel + 1], *rest)
+            return whole.flatten(channel, channel + 1)
+        if moment.over is not Over.BATCH:
+            return _rooted(moment.kind, _square(moment, values, channel))
+        running: Tensor = getattr(self, f"_running_{number}")
+        shape = [-1 if axis == channel else 1 for axis in range(values.ndim)]
+        if not self.training:
+            return _rooted(moment.kind, running.to(values.dtype).reshape(shape))
+        found = _square(moment, values, channel)
+        with torch.no_grad():
+            count = values.numel() // self.channels
+            unbiased = count / max(1, count - 1) if moment.kind is Kind.STD else 1.0
+            running.lerp_(found.flatten().to(running.dtype) * unbiased, MOMENTUM)
+        return _rooted(moment.kind, found)
+
+
+def module_of(
+    expr: Expr, channels: int | None = None, dim: int = 1, groups: int = GROUPS
+) -> Activation | Layer:
+    """A formula as a module: a `Layer` if it has moments, else an `Activation`.
+
+    Args:
+        channels: length of the channel axis; needed by layers and by per-channel parameters.
+        dim: the channel axis.
+        groups: most groups of a group moment.
+
+    Raises:
+        ValueError: `channels` is needed and was not given.
+    """
+    if not moments(expr):
+        return Activation(expr, channels, dim)
+    if channels is None:
+        raise ValueError(f"'{expr}' has moments; give channels=, the width of the layer")
+    return Layer(expr, channels, dim, groups)
+
+
+def axes(over: Over, rank: int, channel: int) -> tuple[int, ...]:
+    """Axes of a tensor over which a moment is taken; empty for a single number.
+
+    Args:
+        rank: of the tensor, its channel axis split in (groups, channels of a group) for the sets
+            of a group.
+        channel: the axis of channels, or of groups.
+    """
+    within = channel + 1
+    return {
+        Over.BATCH: tuple(axis for axis in range(rank) if axis != channel),
+        Over.LAYER: tuple(range(1, rank)),
+        Over.INSTANCE: tuple(axis for axis in range(1, rank) if axis != channel),
+        Over.GROUP: tuple(axis for axis in range(1, rank) if axis != channel),
+        Over.TOKEN: (channel,),
+        Over.TOKEN_GROUP: (within,),
+    }[over]
+
+
+def _square(moment: Moment, values: Tensor, channel: int) -> Tensor:
+    """E x, E x^2 or the biased variance, axes kept."""
+    kind, over = moment.kind, axes(moment.over, values.ndim, channel)
+    if not over:  # torch takes no axes for all axes
+        return {Kind.MEAN: values, Kind.RMS: values.square(), Kind.STD: values * 0}[kind]
+    if kind is Kind.MEAN:
+        return values.mean(over, keepdim=True)
+    if kind is Kind.RMS:
+        return values.square().mean(over, keepdim=True)
+    # In two passes, as torch.var, which takes a CPU five times as long.
+    return (values - values.mean(over, keepdim=True)).square().mean(over, keepdim=True)
+
+
+def _rooted(kind: Kind, found: Tensor) -> Tensor:
+    return found if kind is Kind.MEAN else (found + EPSILON).sqrt()
+
+
+def _steps(expr: Expr) -> tuple[list[tuple[Moment, Expr]], Expr]:
+    """Each moment with its argument, and the formula over all; `moment_0` stands for the first."""
+    replaced: dict[Expr, Expr] = {}
+    steps = []
+    for number, node in enumerate(moments(expr)):
+        (argument,) = node.arguments
+        steps.append((MOMENTS[node.operator.name], substitute(argument, replaced)))
+        replaced[node] = Input(f"_moment_{number}")
+    return steps, substitute(expr, replaced)
