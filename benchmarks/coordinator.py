@@ -11,6 +11,7 @@ table to benchmarks/results/.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import platform
 import time
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--proposals", type=int, default=1_000)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    gc.freeze()  # as a run does once it is set up
     lines = [
         f"# Coordinator: CPU microseconds per proposal, {options.proposals:,} proposals each",
         "",

@@ -33,13 +33,19 @@ _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 _SMALLEST = 1e-12
 
 
-def spectrum_on(task: Task) -> Callable[[Expr], np.ndarray]:
-    """Spectra of candidates on a task, whose data are loaded when the first is asked for."""
+def spectrum_on(task: Task, *, normalises: bool = False) -> Callable[[Expr], np.ndarray]:
+    """Spectra of candidates on a task, whose data are loaded when the first is asked for.
+
+    Args:
+        normalises: candidates take the place of normalisations too.
+    """
     splits = cache(lambda: check_splits(task.load()))
-    return lambda expr: fisher_spectrum(task, splits(), expr)
+    return lambda expr: fisher_spectrum(task, splits(), expr, normalises=normalises)
 
 
-def fisher_spectrum(task: Task, splits: Splits, expr: Expr) -> np.ndarray:
+def fisher_spectrum(
+    task: Task, splits: Splits, expr: Expr, *, normalises: bool = False
+) -> np.ndarray:
     """Cumulative distributions of log-eigenvalues of the Fisher blocks, layer after layer.
 
     Of the network with weights as of the task's initialisation, on one batch of the training split
@@ -50,6 +56,7 @@ def fisher_spectrum(task: Task, splits: Splits, expr: Expr) -> np.ndarray:
         task: its loss is taken as a mean over examples.
         splits: of the task, on the CPU.
         expr: of one input.
+        normalises: the candidate takes the place of normalisations too.
 
     Returns:
         float64, (layers * BINS,), rising from 0 to 1 within each layer; NaN for layers where an
@@ -58,7 +65,7 @@ def fisher_spectrum(task: Task, splits: Splits, expr: Expr) -> np.ndarray:
     generator = torch.Generator().manual_seed(SEED)
     size = min(task.batch_size, EXAMPLES)
     inputs, targets = next(shuffled_batches(splits.train, size, generator))
-    activation, rows = activation_of(task, expr), []
+    activation, rows = activation_of(task, expr, normalises=normalises), []
     with torch.random.fork_rng(devices=[]):
         for name in network_names(task):
             model = built_model(task, name, expr, activation, SEED, "cpu")

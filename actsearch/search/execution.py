@@ -39,13 +39,10 @@ def carry_on(
     torch.set_num_threads(1)
     # A batch system ends a job by SIGTERM: stop as cleanly as on Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    tasks = {"": task}
+    tasks, layers = {"": task}, config.space.replaces_norm
     if config.finals.finalists and config.finals.task.name:
         tasks[FINALS] = reload_task(config.finals.task)
-    trainers = {
-        name: Trainer(each, options.device, config.space.replaces_norm)
-        for name, each in tasks.items()
-    }
+    trainers = {name: Trainer(each, options.device, layers) for name, each in tasks.items()}
     # What is there now, most of it torch, stays to the end. To look through it again and again
     # takes a fifth of the time that proposing takes.
     gc.freeze()
@@ -53,7 +50,7 @@ def carry_on(
     path = shlex.quote(str(run.path))
     try:
         with make_pool(TaskTrainers(trainers), options) as pool, progress_display(err) as show:
-            engine = Engine(config, run, pool, spectrum_on(task), show)
+            engine = Engine(config, run, pool, spectrum_on(task, normalises=layers), show)
             engine.search()
             engine.finals()
     except KeyboardInterrupt:

@@ -114,5 +114,7 @@ def replay(table: Table, config: Config, seed: int) -> Replay:
 
 def _spectrum_of(config: Config) -> Callable[[Expr], np.ndarray]:
     """Spectra on the task, which is loaded when the first is asked for; most never ask."""
-    on_task = cache(lambda: spectrum_on(reload_task(config.task)))
+    on_task = cache(
+        lambda: spectrum_on(reload_task(config.task), normalises=config.space.replaces_norm)
+    )
     return lambda expr: on_task()(expr)
