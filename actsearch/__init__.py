@@ -10,28 +10,29 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from .conversion import Conversion
-    from .primitives import Activation, Expr
+    from .primitives import Activation, Expr, Layer
 
 __all__ = ["ActsearchError", "activation", "convert"]
 __version__ = "0.1.0"
 
 
-def activation(formula: str, channels: int | None = None, dim: int = 1) -> Activation:
-    """A formula, or a known activation's name, as an `nn.Module`.
+def activation(formula: str, channels: int | None = None, dim: int = 1) -> Activation | Layer:
+    """A formula, or a known activation's or layer's name, as an `nn.Module`.
 
     Args:
-        formula: such as `x*sigmoid(1.702*x)`, `prelu`, or of a gate, `u*sigmoid(u)*v`.
-        channels: length of the channel axis; needed if a parameter is per channel.
+        formula: such as `x*sigmoid(1.702*x)`, `prelu`, of a gate, `u*sigmoid(u)*v`, or with
+            moments, `evonorm_s0`.
+        channels: length of the channel axis; needed by layers, and if a parameter is per channel.
         dim: the channel axis.
 
     Raises:
         ParseError: the formula cannot be read.
-        ValueError: a parameter is per channel and `channels` was not given.
+        ValueError: `channels` is needed and was not given.
     """
     # Imported late: it loads torch, which the command line's help does without.
-    from .primitives import Activation, read_formula
+    from .primitives import module_of, read_formula
 
-    return Activation(read_formula(formula), channels, dim)
+    return module_of(read_formula(formula), channels, dim)
 
 
 def convert(

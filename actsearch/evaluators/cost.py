@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,12 +14,15 @@ from torch import Tensor
 from torch.utils.benchmark import Timer
 
 from ..errors import ConfigError
-from ..primitives import Activation, Constant, Expr, Input, Parameter, Scope, inputs
+from ..primitives import Constant, Expr, Input, Parameter, Scope, inputs, module_of, moments
 from ..primitives.lowering import backends
+from ..primitives.lowering.layer import GROUPS, pieces
 from ..primitives.lowering.program import linearise, training_program
+from ..primitives.lowering.statistics import statistic
+from ..primitives.moments import MOMENTS, group_count
 
 _TURNS, _SECONDS = range(10), 0.02
-_COUNTED_ROWS = 16
+_COUNTED_ROWS, _POSITIONS = 16, 64
 _LARGEST = 10**10
 OWN = "torch's own"
 """The backend of what is not ours."""
@@ -88,7 +92,10 @@ def measure_cost(
     elements: int = 1_000_000,
     channels: int = 64,
 ) -> Cost:
-    """Time the expression as the module `Activation`, on normal inputs of shape (rows, channels).
+    """Time the expression as a module, on normal inputs of shape (rows, channels).
+
+    A layer with moments is timed in training mode, on examples of 64 positions: (rows / 64,
+    channels, 64).
 
     Args:
         device: cpu or cuda.
@@ -104,16 +111,23 @@ def measure_cost(
     if not names:
         raise ConfigError(f"'{expr}' reads no input, so it has no cost per element")
     shape = _shape(elements, channels)
+    small_shape: tuple[int, ...] = (_COUNTED_ROWS, shape[1])
+    if moments(expr):
+        shape = (-(-shape[0] // _POSITIONS), shape[1], _POSITIONS)
+        small_shape = (_COUNTED_ROWS, shape[1], _POSITIONS)
     check_device(device)
     backend = backends.backend_for(torch.empty(1, dtype=dtype, device=device))
     # Torch operations keep every step, kernels none.
     eager = backend is backends.Backend.EAGER
-    _check_room(
-        shape, len(names), len(training_program(expr)[0].instructions) * eager, dtype, device
+    read, final = pieces(expr)
+    steps = sum(
+        len(training_program(part)[0].instructions) * eager + 1
+        for part in (final, *(argument for _, argument in read))
     )
-    module = Activation(expr, channels=shape[1]).to(device=device, dtype=dtype)
+    _check_room(shape, len(names), steps, dtype, device)
+    module = module_of(expr, channels=shape[1]).to(device=device, dtype=dtype)
     tensors = _drawn(len(names), shape, dtype, device)
-    small = _drawn(len(names), (_COUNTED_ROWS, shape[1]), dtype, device)
+    small = _drawn(len(names), small_shape, dtype, device)
     return _measured(
         module,
         tensors,
@@ -149,7 +163,7 @@ def composition(
     """The expression as it is written, one torch function per operator, for torch's autograd.
 
     Args:
-        tensors: inputs of shape (rows, channels), in alphabetical order of their names. The
+        tensors: inputs of shape (rows, channels, ...), in alphabetical order of their names. The
             operators are made for float32 and wider, so half precision is converted first.
         trained: values of the trainable parameters, which broadcast; by default their start.
     """
@@ -166,10 +180,18 @@ def composition(
             case Parameter(name) if trained is not None:
                 slots.append(trained[name])
             case Parameter(_, initial, scope):
-                size = tensors[0].shape[1:] if scope is Scope.CHANNEL else ()
+                after = tensors[0].ndim - 2
+                size = (tensors[0].shape[1], *[1] * after) if scope is Scope.CHANNEL else ()
                 slots.append(wide[0].new_full(size, initial).requires_grad_())
     for instruction in program.instructions:
-        slots.append(instruction.operator.value(*(slots[a] for a in instruction.arguments)))
+        arguments = [slots[a] for a in instruction.arguments]
+        moment = MOMENTS.get(instruction.operator.name)
+        if moment is None:
+            slots.append(instruction.operator.value(*arguments))
+        else:
+            whole = arguments[0].expand(wide[0].shape)
+            groups = group_count(whole.shape[1], GROUPS)
+            slots.append(statistic(moment, whole, 1, groups).expand(whole.shape))
     return slots[program.outputs[0]]
 
 
@@ -249,7 +271,7 @@ def _measured(
     )
 
 
-def _shape(elements: int, channels: int) -> tuple[int, int]:
+def _shape(elements: int, channels: int) -> tuple[int, ...]:
     if not 1 <= elements <= _LARGEST:
         raise ConfigError(f"elements={elements} must be 1 to {_LARGEST:,}")
     width = min(channels, elements)
@@ -257,7 +279,7 @@ def _shape(elements: int, channels: int) -> tuple[int, int]:
 
 
 def _drawn(
-    count: int, shape: tuple[int, int], dtype: torch.dtype, device: str
+    count: int, shape: tuple[int, ...], dtype: torch.dtype, device: str
 ) -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(0)
     return tuple(
@@ -267,14 +289,15 @@ def _drawn(
 
 
 def _check_room(
-    shape: tuple[int, int], count: int, steps: int, dtype: torch.dtype, device: str
+    shape: tuple[int, ...], count: int, steps: int, dtype: torch.dtype, device: str
 ) -> None:
     # Inputs, value, gradients and copies; steps, and what is drawn, in float32 at least.
     per_element = dtype.itemsize * (2 * count + 4) + max(dtype.itemsize, 4) * (steps + 1)
-    needed, free = shape[0] * shape[1] * per_element, _free_bytes(device)
+    elements = math.prod(shape)
+    needed, free = elements * per_element, _free_bytes(device)
     if needed > free:
         raise ConfigError(
-            f"{shape[0] * shape[1]:,} elements may need {needed / 2**30:,.1f} GiB and "
+            f"{elements:,} elements may need {needed / 2**30:,.1f} GiB and "
             f"{free / 2**30:,.1f} GiB are free; ask for fewer elements"
         )
 

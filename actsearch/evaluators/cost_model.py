@@ -16,18 +16,22 @@ from torch import Tensor
 from ..errors import ConfigError
 from ..primitives import OPERATORS, Apply, Expr, Input, Parameter, Scope, parameters, read_formula
 from ..primitives.lowering import backends
+from ..primitives.lowering.layer import pieces
 from ..primitives.lowering.program import forward_program, gradient_program
+from ..primitives.lowering.statistics import statistic
+from ..primitives.moments import MOMENTS, Moment
 from .cost import check_device, timers
 
 FORWARD_PASS, BACKWARD_PASS, PARAMETER = "forward_pass", "backward_pass", "parameter"
 """Entries of the table besides those of the operators: reading and writing of each pass, and the
 gradient of one trainable parameter."""
-ENTRIES = (FORWARD_PASS, BACKWARD_PASS, PARAMETER, *OPERATORS)
+ENTRIES = (FORWARD_PASS, BACKWARD_PASS, PARAMETER, *OPERATORS, *MOMENTS)
 REFERENCE = "relu"
 
 # On a CPU 100 kB, which the C library keeps for the next tensor: new memory from the system costs
 # more than most operators do. On a GPU enough to hide the launch.
 _CHANNELS, _ROWS_ON_CPU, _ROWS_ON_GPU = 64, 390, 2**18
+_GROUPS = 32
 _TURNS, _SECONDS = 20, 0.002
 _LEAST = 0.001
 """Nanoseconds; a difference of two timings may come out negative."""
@@ -44,17 +48,20 @@ class CostModel:
     table: Mapping[str, float]
 
     def cost(self, expr: Expr) -> float:
-        """Nanoseconds per element of a forward and a backward pass, each shared step once.
+        """Nanoseconds per element of a forward and a backward pass, each shared step once; of a
+        layer, a pass for each stretch between moments.
 
         Raises:
             ConfigError: the table lacks an operator.
         """
-        steps = (*forward_program(expr).instructions, *gradient_program(expr).instructions)
+        read, final = pieces(expr)
         names = [
-            *(FORWARD_PASS, BACKWARD_PASS),
             *(PARAMETER for _ in parameters(expr)),
-            *(step.operator.name for step in steps),
+            *(moment.operator.name for moment, _ in read),
         ]
+        for part in (final, *(argument for _, argument in read if argument != Input("x"))):
+            steps = (*forward_program(part).instructions, *gradient_program(part).instructions)
+            names += [FORWARD_PASS, BACKWARD_PASS, *(step.operator.name for step in steps)]
         missing = next((name for name in names if name not in self.table), None)
         if missing is not None:
             raise ConfigError(
@@ -99,10 +106,30 @@ def measure_operators(device: str = "cpu") -> dict[str, float]:
     def steps(expr: Expr) -> float:
         return sum(table[step.operator.name] for step in gradient_program(expr).instructions)
 
+    for name, seconds in zip(MOMENTS, _moment_ns(device, threads), strict=True):
+        table[name] = seconds
     table[FORWARD_PASS] = ns["scaled"] - table["mul"]
     table[BACKWARD_PASS] = ns["backward"] - steps(slope_only)
     table[PARAMETER] = ns["backward with parameter"] - table[BACKWARD_PASS] - steps(scaled)
     return {name: round(max(table[name], _LEAST), 4) for name in ENTRIES}
+
+
+def _moment_ns(device: str, threads: int) -> list[float]:
+    """Of each moment, forward and backward, on examples of 64 positions."""
+    generator = torch.Generator().manual_seed(0)
+    rows = 64 if device == "cpu" else 4096
+    x = torch.randn(rows, _CHANNELS, 64, generator=generator).to(device).requires_grad_()
+
+    def both(moment: Moment) -> Callable[[], object]:
+        def run() -> object:
+            found = statistic(moment, x, 1, _GROUPS).expand(x.shape)
+            return torch.autograd.grad(found, x, ones)
+
+        return run
+
+    ones = torch.ones_like(x)
+    found = _least_seconds([both(moment) for moment in MOMENTS.values()], threads)
+    return [seconds / x.numel() * 1e9 for seconds in found]
 
 
 def _least_seconds(passes: Sequence[Callable[[], object]], threads: int) -> list[float]:

@@ -75,7 +75,8 @@ def launch(
     task: Annotated[
         str | None,
         typer.Option(
-            help="mnist1d, mnist1d-mlp, digits, fashion-mnist, cifar10, or your own "
+            help="mnist1d, mnist1d-mlp, digits, fashion-mnist, cifar10, anchors-mnist1d and other "
+            "anchors of docs/layers.md, or your own "
             "FILE.py:Class. [default: mnist1d]"
         ),
     ] = None,

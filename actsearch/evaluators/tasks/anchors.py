@@ -103,6 +103,7 @@ class AnchorsMnist1dWide(AnchorsMnist1d):
     """MNIST-1D with four wider and deeper networks, for finals."""
 
     networks = wide_networks((1, 40), _CLASSES, stride=2, patch=5)
+    learning_rate = 3e-2
 
 
 class AnchorsDigits(Anchors):
@@ -126,6 +127,7 @@ class AnchorsDigitsWide(AnchorsDigits):
     """Digits with four wider and deeper networks, for finals."""
 
     networks = wide_networks((1, 8, 8), _CLASSES, stride=1, patch=2)
+    learning_rate = 3e-2
 
 
 class AnchorsFashionMnist(Anchors):

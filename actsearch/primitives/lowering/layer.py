@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from ..expr import Expr, Input, Scope, parameters, substitute
-from ..moments import EPSILON, MOMENTS, Kind, Moment, Over, group_count, moments
+from ..moments import MOMENTS, Kind, Moment, Over, group_count, moments
 from .activation import Activation, from_end
 from .application import apply
 from .binding import encode
+from .statistics import rooted, statistic, unrooted
 
 GROUPS = 32
 """Most groups of a group moment, lowered until it divides the channels; the authors'."""
@@ -39,7 +40,7 @@ class Layer(nn.Module):
         super().__init__()
         self.expr, self.channels, self.dim = expr, channels, dim
         self.groups = group_count(channels, groups)
-        self._steps, final = _steps(expr)
+        self._steps, final = pieces(expr)
         self._names = tuple(p.name for p in parameters(expr))
         read = ("x", *(f"_moment_{number}" for number in range(len(self._steps))))
         self._programs = [
@@ -83,24 +84,18 @@ class Layer(nn.Module):
     def _statistic(self, number: int, moment: Moment, values: Tensor) -> Tensor:
         """The moment of a tensor, of a shape that broadcasts to it."""
         channel = self.dim % values.ndim
-        if moment.over in (Over.GROUP, Over.TOKEN_GROUP):
-            grouped = values.unflatten(channel, (self.groups, -1))
-            found = _rooted(moment.kind, _square(moment, grouped, channel))
-            rest = [-1] * (grouped.ndim - channel - 2)
-            whole = found.expand(*[-1] * (channel + 1), grouped.shape[channel + 1], *rest)
-            return whole.flatten(channel, channel + 1)
         if moment.over is not Over.BATCH:
-            return _rooted(moment.kind, _square(moment, values, channel))
+            return statistic(moment, values, channel, self.groups)
         running: Tensor = getattr(self, f"_running_{number}")
         shape = [-1 if axis == channel else 1 for axis in range(values.ndim)]
         if not self.training:
-            return _rooted(moment.kind, running.to(values.dtype).reshape(shape))
-        found = _square(moment, values, channel)
+            return rooted(moment.kind, running.to(values.dtype).reshape(shape))
+        found = unrooted(moment, values, channel, self.groups)
         with torch.no_grad():
             count = values.numel() // self.channels
             unbiased = count / max(1, count - 1) if moment.kind is Kind.STD else 1.0
             running.lerp_(found.flatten().to(running.dtype) * unbiased, MOMENTUM)
-        return _rooted(moment.kind, found)
+        return rooted(moment.kind, found)
 
 
 def module_of(
@@ -123,44 +118,11 @@ def module_of(
     return Layer(expr, channels, dim, groups)
 
 
-def axes(over: Over, rank: int, channel: int) -> tuple[int, ...]:
-    """Axes of a tensor over which a moment is taken; empty for a single number.
+def pieces(expr: Expr) -> tuple[list[tuple[Moment, Expr]], Expr]:
+    """Each moment with its argument, and the formula over all of them.
 
-    Args:
-        rank: of the tensor, its channel axis split in (groups, channels of a group) for the sets
-            of a group.
-        channel: the axis of channels, or of groups.
+    All are formulas without moments, of x and the moments before: `_moment_0` is the first.
     """
-    within = channel + 1
-    return {
-        Over.BATCH: tuple(axis for axis in range(rank) if axis != channel),
-        Over.LAYER: tuple(range(1, rank)),
-        Over.INSTANCE: tuple(axis for axis in range(1, rank) if axis != channel),
-        Over.GROUP: tuple(axis for axis in range(1, rank) if axis != channel),
-        Over.TOKEN: (channel,),
-        Over.TOKEN_GROUP: (within,),
-    }[over]
-
-
-def _square(moment: Moment, values: Tensor, channel: int) -> Tensor:
-    """E x, E x^2 or the biased variance, axes kept."""
-    kind, over = moment.kind, axes(moment.over, values.ndim, channel)
-    if not over:  # torch takes no axes for all axes
-        return {Kind.MEAN: values, Kind.RMS: values.square(), Kind.STD: values * 0}[kind]
-    if kind is Kind.MEAN:
-        return values.mean(over, keepdim=True)
-    if kind is Kind.RMS:
-        return values.square().mean(over, keepdim=True)
-    # In two passes, as torch.var, which takes a CPU five times as long.
-    return (values - values.mean(over, keepdim=True)).square().mean(over, keepdim=True)
-
-
-def _rooted(kind: Kind, found: Tensor) -> Tensor:
-    return found if kind is Kind.MEAN else (found + EPSILON).sqrt()
-
-
-def _steps(expr: Expr) -> tuple[list[tuple[Moment, Expr]], Expr]:
-    """Each moment with its argument, and the formula over all; `moment_0` stands for the first."""
     replaced: dict[Expr, Expr] = {}
     steps = []
     for number, node in enumerate(moments(expr)):
