@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from actsearch.primitives import Expr, evaluate, inputs
+from actsearch.primitives.analysis import at_unit_statistics
 from actsearch.primitives.analysis.gaussian import quadrature
 from actsearch.primitives.spaces import Space
 from actsearch.search.strategies import Surroundings
@@ -13,7 +14,9 @@ from actsearch.search.strategies import Surroundings
 def values_as_spectrum(expr: Expr) -> np.ndarray:
     """A short vector of features in place of a network's spectrum: values of the function."""
     points, _ = quadrature()
-    value = evaluate(expr, dict.fromkeys(inputs(expr), points[::40])).expand(len(points[::40]))
+    expr = at_unit_statistics(expr)
+    # A layer may read x for its statistics alone: the point without a name gives the shape.
+    value = evaluate(expr, dict.fromkeys((*inputs(expr), ""), points[::40]))
     return np.arctan(np.nan_to_num(value.numpy()))
 
 

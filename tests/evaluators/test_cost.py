@@ -19,7 +19,7 @@ from actsearch.evaluators.cost import (
     saved_bytes,
 )
 from actsearch.evaluators.cost_model import ENTRIES, CostModel, measure_operators, probe
-from actsearch.primitives import OPERATORS, Input, parse, read_formula
+from actsearch.primitives import OPERATORS, Input, module_of, parse, read_formula
 from actsearch.primitives.lowering import backends
 from actsearch.primitives.lowering.program import forward_program
 
@@ -107,6 +107,22 @@ def test_torchs_own_functions_are_measured_alike() -> None:
     assert found.ns > 0
 
 
+@pytest.mark.parametrize("name", ["evonorm_s0", "bn_relu", "ln_gelu"])
+def test_a_layer_is_timed_on_examples_of_64_positions(name: str) -> None:
+    found = measure_cost(read_formula(name), elements=2 * 64 * 64 - 1)
+    assert found.elements == 2 * 64 * 64
+    assert (found.forward_bytes, found.backward_bytes) == (8, 12)
+    # x, and statistics that are smaller; operator by operator more.
+    assert 4 <= found.saved_bytes < 9 < found.eager_saved_bytes
+
+
+@pytest.mark.parametrize("name", ["evonorm_s0", "evonorm_b0", "ln_gelu"])
+def test_a_composed_layer_is_the_layer(name: str) -> None:
+    expr = read_formula(name)
+    x = torch.randn(5, 64, 7, dtype=torch.float64)
+    torch.testing.assert_close(composition(expr, [x]), module_of(expr, 64).double()(x))
+
+
 @pytest.mark.parametrize("elements", [1, 3, 65])
 def test_odd_sizes_are_rounded_up_to_rows(elements: int) -> None:
     found = measure_cost(parse(BY_CHANNEL), elements=elements)
@@ -150,6 +166,15 @@ def test_a_modelled_cost_is_the_sum_over_the_steps_of_both_passes() -> None:
     # Forward beta*x, backward grad*beta and grad*x.
     assert counts("beta[1]*x") == {"mul": 3, "parameter": 1, **passes}
     assert counts("x") == passes
+
+
+def test_a_layer_has_its_moments_and_a_pass_for_each_stretch_between_them() -> None:
+    layer = parse("relu(x)/std_group(sin(x)) + mean_layer(x)")
+    table = {**dict.fromkeys(ENTRIES, 0.0), "std_group": 7.0, "mean_layer": 50.0}
+    assert CostModel(table).cost(layer) == 57
+    # The argument of the one moment is a stretch of its own, that of the other is x.
+    assert CostModel({**table, "forward_pass": 100.0}).cost(layer) == 257
+    assert CostModel({**table, "cos": 1000.0}).cost(layer) == 1057
 
 
 def test_a_shared_step_counts_once_in_each_pass() -> None:

@@ -126,7 +126,7 @@ def test_without_the_option_nothing_is_new(tmp_path: Path) -> None:
     assert json.dumps(plain) == json.dumps(off)
     row_names = {
         *("rank", "label", "formula", "canonical", "score", "rungs", "complete", "known"),
-        *("complexity", "front"),
+        *("complexity", "front", "parts"),
     }
     assert all(set(row) == row_names for row in (*plain["candidates"], *plain["baselines"]))
     with Run.open(tmp_path / "plain") as run:
