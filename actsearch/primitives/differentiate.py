@@ -7,6 +7,7 @@ from functools import cache, lru_cache
 
 from ..errors import DerivativeError
 from .expr import Apply, Constant, Expr, Input, Parameter, postorder, substitute
+from .moments import MOMENTS
 from .operator import Operator
 from .operators import OPERATORS
 from .parse import parse
@@ -47,6 +48,10 @@ def derivative(expr: Expr, by: str = "x") -> Expr:
 @cache
 def _slopes(operator: Operator) -> tuple[Expr, ...]:
     if not operator.slopes:
+        if operator.name in MOMENTS:
+            raise DerivativeError(
+                f"'{operator.name}' is a moment of a whole layer and has no slope at one point"
+            )
         raise DerivativeError(
             f"operator '{operator.name}' is itself a derivative and has none in closed form; "
             "it is for evaluation only"

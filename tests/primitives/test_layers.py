@@ -9,7 +9,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from actsearch.primitives import Layer, module_of, parameters, parse, read_formula
+import actsearch
+from actsearch.errors import DerivativeError
+from actsearch.primitives import (
+    Activation,
+    Layer,
+    derivative,
+    evaluate,
+    module_of,
+    parameters,
+    parse,
+    read_formula,
+)
 from actsearch.primitives.zoo import baselines, known_activations, known_functions, known_layers
 
 CHANNELS, GROUPS, EPSILON = 12, 4, 1e-5
@@ -283,3 +294,16 @@ def test_a_tensor_without_the_channels_is_refused() -> None:
         layer(torch.randn(3, 5, CHANNELS))
     with pytest.raises(ValueError, match="give channels="):
         module_of(read_formula("evonorm_s0"))
+
+
+def test_a_moment_has_no_value_and_no_slope_at_one_point() -> None:
+    expr = parse("x/std_group(x)")
+    with pytest.raises(ValueError, match="std_group is a moment of a whole layer"):
+        evaluate(expr, {"x": torch.ones(3)})
+    with pytest.raises(DerivativeError, match="'std_group' is a moment of a whole layer"):
+        derivative(expr)
+    with pytest.raises(ValueError, match="make it with module_of"):
+        Activation(expr, 4)
+    with pytest.raises(ValueError, match="give channels="):
+        module_of(expr)
+    assert isinstance(actsearch.activation("evonorm_s0", channels=8), Layer)

@@ -120,6 +120,24 @@ def test_a_task_can_forbid_statistics_of_the_batch(tmp_path: Path) -> None:
     assert NoBatches().anchors == TinyAnchors().anchors
 
 
+@pytest.mark.parametrize("strategy", ["evolution", "optuna:nsgaii", "surrogate"])
+@pytest.mark.parametrize("objectives", [["anchors"], ["anchors", "complexity"], ["score"]])
+def test_strategies_take_each_network_as_an_objective(
+    tmp_path: Path, strategy: str, objectives: list[str]
+) -> None:
+    table = {
+        **TABLE,
+        "budget": 8,
+        "strategy": {"name": strategy},
+        "search": {"lookback": 2, "objectives": objectives},
+        "rejection": {},
+        "finals": {"finalists": 0},
+    }
+    whole(tmp_path / "run", table)
+    with Run.open(tmp_path / "run") as run:
+        assert leaderboard(run.journal)["trained"] == 8
+
+
 def test_launch_prints_each_network_and_exports_with_the_groups_of_the_task(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 import torch
 
 from ..expr import Apply, Constant, Expr, Input, node_count, postorder
-from ..operators import OPERATORS
+from ..operators import WORDS
 from .matching import Bound, match, match_product, match_sum
 from .rules import RULES, Rule
 from .views import (
@@ -49,7 +49,7 @@ def stable(expr: Expr) -> Expr:
 @lru_cache(maxsize=16384)
 def _made(name: str, arguments: tuple[Expr, ...]) -> Expr:
     """The operator applied to arguments that are stable, rewritten at its root."""
-    node = Apply(OPERATORS[name], arguments)
+    node = Apply(WORDS[name], arguments)
     if all(isinstance(a, Constant) for a in arguments):
         return _folded(node)
     return _rewritten(node) or _tidy(node)
