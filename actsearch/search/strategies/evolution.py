@@ -27,6 +27,8 @@ class EvolutionSettings:
             from memory, not checked against its text.
         mutations: how often in a row a child of one parent is mutated; EvoNorm's 2
             (arXiv:2004.02967, from memory).
+        initial: members of the population before the first tournament; 0 for a full population.
+            Where most candidates are turned down, a full one is long in coming.
         crossover: share of children from two parents; PANGAEA has none.
         fresh: share of random newcomers; PANGAEA has none.
         least_score: candidates with a lower score at the last rung that they reached never enter
@@ -39,6 +41,7 @@ class EvolutionSettings:
 
     population_size: int = 64
     tournament_size: int = 16
+    initial: int = 0
     mutations: int = 1
     crossover: float = 0.2
     fresh: float = 0.1
@@ -53,6 +56,7 @@ class EvolutionSettings:
                 "1 to population_size",
             ),
             ("mutations", self.mutations >= 1, "at least 1"),
+            ("initial", 0 <= self.initial <= self.population_size, "0 to population_size"),
             ("crossover", 0 <= self.crossover <= 1, "0 to 1"),
             ("fresh", 0 <= self.fresh <= 1, "0 to 1"),
             ("least_score", self.least_score < math.inf, "a number"),
@@ -78,7 +82,8 @@ class AgingEvolution:
 
     def propose(self, rng: np.random.Generator) -> Proposal:
         settings = self.settings
-        if len(self.population) < settings.population_size or rng.random() < settings.fresh:
+        initial = settings.initial or settings.population_size
+        if len(self.population) < initial or rng.random() < settings.fresh:
             return self.space.sample(rng)
         if rng.random() < settings.crossover:
             return self.space.crossover(self._winner(rng), self._winner(rng), rng)
@@ -95,7 +100,7 @@ class AgingEvolution:
             self.population.append((observation.objectives, observation.decisions))
 
     def _winner(self, rng: np.random.Generator) -> Decisions:
-        size = self.settings.tournament_size
+        size = min(self.settings.tournament_size, len(self.population))
         drawn = rng.choice(len(self.population), size, replace=False)
         members = [self.population[i] for i in drawn]
         best = front([objectives for objectives, _ in members])
