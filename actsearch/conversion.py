@@ -77,7 +77,8 @@ def convert(
 
     Raises:
         ParseError: the formula cannot be read.
-        ConfigError: the formula reads other inputs than x.
+        ConfigError: the formula reads other inputs than x, `groups` is below 1, or the model does
+            not take the example.
     """
     expr = read_formula(layer) if isinstance(layer, str) else layer
     if inputs(expr) not in ((), ("x",)):
@@ -85,6 +86,8 @@ def convert(
             f"'{expr}' reads {' and '.join(inputs(expr))}, and a place in a model gives x alone; "
             "convert takes formulas of x"
         )
+    if groups < 1:
+        raise ConfigError(f"groups={groups} must be at least 1")
     editor = Editor(copy.deepcopy(model))
     parts, boxes = regions(editor.model)
     if boxes:

@@ -13,8 +13,10 @@ from torch.nn import functional
 from .evaluators.tasks.task import Affine
 from .primitives import Activation, Layer
 
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm, nn.LayerNorm)
-BATCH_NORMS = NORMS[:3]
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+TOKEN_NORMS = (nn.LayerNorm, nn.RMSNorm)
+INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
+NORMS = (*BATCH_NORMS, *TOKEN_NORMS, *INSTANCE_NORMS, nn.GroupNorm)
 ACTIVATIONS = (
     nn.ReLU,
     nn.ReLU6,
@@ -117,7 +119,7 @@ class Region:
         match module:
             case nn.Linear(out_features=width):
                 return width, -1
-            case nn.LayerNorm(normalized_shape=shape):
+            case nn.LayerNorm(normalized_shape=shape) | nn.RMSNorm(normalized_shape=shape):
                 return shape[-1], -1
             case nn.GroupNorm(num_channels=width):
                 return width, 1

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-from .dataflow import BATCH_NORMS, Region, can_be_edited
+from .dataflow import BATCH_NORMS, TOKEN_NORMS, Region, can_be_edited
+from .errors import ConfigError
 from .evaluators.tasks.task import Affine
 from .primitives import Activation, Expr, Layer, Scope, moments, parameters
 from .primitives.expr import Input
@@ -169,7 +170,7 @@ def _roles(region: Region) -> tuple[dict[fx.Node, fx.Node], list[fx.Node], Rows]
         calls = region.calls(module)
         activation = region.activation_after(norm)
         paired = [region.activation_after(call) is not None for call in calls]
-        if isinstance(module, nn.LayerNorm) and len(module.normalized_shape) > 1:
+        if isinstance(module, TOKEN_NORMS) and len(module.normalized_shape) > 1:
             rows[norm] = _row(region, norm, "left", "it normalises over several axes")
         elif activation is not None and all(paired):
             pairs[norm] = activation
@@ -228,7 +229,7 @@ def _affine(editor: Editor, norm: Any) -> nn.Module:
 
 def _width_of(norm: Any) -> tuple[int, int]:
     """Channels of a normalisation, and their axis."""
-    if isinstance(norm, nn.LayerNorm):
+    if isinstance(norm, TOKEN_NORMS):
         return norm.normalized_shape[0], -1
     return norm.num_channels if isinstance(norm, nn.GroupNorm) else norm.num_features, 1
 
@@ -239,11 +240,13 @@ def _tensor_of(norm: Any) -> Tensor | None:
 
 
 def _copy_affine(norm: Any, made: nn.Module) -> None:
-    for name, given in (("gamma", norm.weight), ("beta", norm.bias)):
+    # RMSNorm has no bias.
+    for name, given in (("gamma", norm.weight), ("beta", getattr(norm, "bias", None))):
         parameter = getattr(made, name, None)
         if given is not None and parameter is not None and parameter.shape == given.shape:
             with torch.no_grad():
                 parameter.copy_(given)
+            parameter.requires_grad_(given.requires_grad)
 
 
 def _about_gamma(made: Any, norm: Any) -> str:
@@ -273,7 +276,14 @@ def _measure(region: Region, example: Tensor | tuple[Tensor, ...]) -> None:
     module = copy.deepcopy(region.module).eval()
     with torch.no_grad():
         shapes = ShapeProp(fx.GraphModule(module, region.graph))
-        shapes.propagate(*given)
+        try:
+            shapes.propagate(*given)
+        except Exception as error:
+            what = ", ".join(str(tuple(getattr(one, "shape", ()))) for one in given)
+            raise ConfigError(
+                f"the model does not take the example of shape {what}: {type(error).__name__}; "
+                "give one that it takes"
+            ) from error
 
 
 def _call_instead(region: Region, node: fx.Node, new: nn.Module) -> None:

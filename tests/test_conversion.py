@@ -366,3 +366,36 @@ def test_models_of_torchvision(name, layers, affine):
     became = [row.became for row in conversion.replacements]
     assert (became.count("layer"), became.count("affine")) == (layers, affine)
     assert conversion.model(torch.randn(1, 3, 32, 32)).shape == (1, 3)
+
+
+def test_norms_of_tokens_and_of_instances_are_converted_too() -> None:
+    class Tokens(nn.Sequential):
+        def __init__(self) -> None:
+            super().__init__(nn.Linear(6, 8), nn.RMSNorm(8, eps=1e-5), nn.SiLU())
+
+    model = Tokens()
+    nn.init.uniform_(model[1].weight)
+    conversion = actsearch.convert(model, "silu(gamma[1, channel]*(x/rms_token(x)))")
+    x = torch.randn(2, 5, 6)
+    torch.testing.assert_close(conversion.model(x), model(x))
+    images = nn.Sequential(nn.Conv2d(3, 8, 3), nn.InstanceNorm2d(8), nn.ReLU())
+    instance = "relu((x - mean_instance(x))/std_instance(x))"
+    x = torch.randn(2, 3, 7, 7)
+    torch.testing.assert_close(actsearch.convert(images, instance).model(x), images(x))
+    alone = actsearch.convert(nn.Sequential(nn.Linear(6, 8), nn.RMSNorm(8), nn.Linear(8, 8)), S0)
+    assert [row.became for row in alone.replacements] == ["left"]
+
+
+def test_frozen_weights_stay_frozen() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU()).requires_grad_(False)
+    layer = actsearch.convert(model, S0).model[1]
+    assert not layer.gamma.requires_grad and not layer.beta.requires_grad
+    assert layer.v1.requires_grad
+
+
+def test_bad_arguments_are_one_clear_line() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Sigmoid(), nn.ReLU())
+    with pytest.raises(ConfigError, match="groups=0 must be at least 1"):
+        actsearch.convert(model, S0, groups=0)
+    with pytest.raises(ConfigError, match="does not take the example of shape"):
+        actsearch.convert(model, "beta[1, channel]*x", example=torch.randn(1, 5))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import nn
 
@@ -48,6 +50,22 @@ class TinyAnchors(Tiny):
             nn.Flatten(),
             nn.Linear(24, 3),
         )
+
+
+class OwnAnchors(Tiny):
+    """Names its networks without letting anybody choose."""
+
+    anchors = ("one", "two")
+
+    def build_anchor(self, anchor: str, activation: ActivationFactory) -> nn.Module:
+        return self.build_model(activation)
+
+
+@dataclass(frozen=True)
+class Frozen(Tiny):
+    """Its attributes cannot be set."""
+
+    noise: float = 0.0
 
 
 class NoBatches(TinyAnchors):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..primitives import Apply, Expr, Layer, Parameter, inputs, parameters
+from ..primitives import Apply, Expr, Layer, Parameter, inputs, parameters, reads_batch
 from .verdict import ACCEPTED, Reason, StaticLimits, Verdict
 
 # Small, and no two sets of entries are the same: 4 groups of 4 channels.
@@ -35,6 +35,12 @@ def layer_screen(expr: Expr, limits: StaticLimits) -> Verdict:
     change = float((other - value).square().mean().sqrt())
     if change <= _FLAT * float(value.square().mean().sqrt()):
         return Verdict(Reason.CONSTANT, f"changes by {change:.1e} with its input")
+    if reads_batch(expr):
+        layer = _layer(expr, torch.float64, moved=False).eval()
+        with torch.no_grad():
+            change = float((layer(_batch(1)) - layer(_batch(0))).abs().max())
+        if change == 0:
+            return Verdict(Reason.CONSTANT, "reads its input for running statistics alone")
     wide = _batch(0).float() * (limits.widest / float(_batch(0).abs().max()))
     for name, batch in (
         (f"of scale {limits.widest:g}", wide),

@@ -58,7 +58,7 @@ class Protocols:
     @property
     def any(self) -> bool:
         """Whether a candidate is checked at all."""
-        return self.quality_score > 0 or self.stability_steps > 0
+        return self.quality_score != 0 or self.stability_steps > 0
 
 
 @dataclass(frozen=True)

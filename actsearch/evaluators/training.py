@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..errors import TaskError
-from ..primitives import Expr, inputs, moments, parse
+from ..primitives import Expr, inputs, parse
 from .network import (
     Ended,
     Network,
@@ -163,15 +163,13 @@ def candidate_of(job: Job) -> Expr:
     """The job's expression.
 
     Raises:
-        TaskError: it reads neither x nor both u and v, or is a layer of u and v.
+        TaskError: it reads neither x nor both u and v.
     """
     expr = parse(job.formula)
     if inputs(expr) not in ((), ("x",), ("u", "v")):
         raise TaskError(
             f"'{expr}' takes the input {', '.join(inputs(expr))}; a candidate reads x, or u and v"
         )
-    if moments(expr) and inputs(expr) == ("u", "v"):
-        raise TaskError(f"'{expr}' has moments and reads u and v; a formula with moments reads x")
     return expr
 
 

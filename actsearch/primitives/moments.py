@@ -96,5 +96,11 @@ def reads_batch(expr: Expr) -> bool:
 
 
 def group_count(channels: int, most: int) -> int:
-    """Groups of a group moment: the largest number, up to `most`, that divides the channels."""
+    """Groups of a group moment: the largest number, up to `most`, that divides the channels.
+
+    Raises:
+        ValueError: `most` is below 1.
+    """
+    if most < 1:
+        raise ValueError(f"groups={most} must be at least 1")
     return next(count for count in range(min(most, channels), 0, -1) if channels % count == 0)

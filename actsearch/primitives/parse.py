@@ -35,6 +35,7 @@ from .expr import (
     parameters,
 )
 from .expr import substitute as substitute_in
+from .moments import moments
 from .operators import WORDS, did_you_mean
 
 MAX_LENGTH = 10_000
@@ -78,6 +79,11 @@ def parse(
     if "x" in used and len(used) > 1 and input_names == _INPUTS:
         raise ParseError(
             f"formula mixes the inputs {', '.join(used)}; use x alone, or u and v for a gated unit"
+        )
+    if moments(expr) and not {"u", "v"}.isdisjoint(used) and input_names == _INPUTS:
+        raise ParseError(
+            f"formula has the moment {moments(expr)[0]} and reads {', '.join(used)}; "
+            "a layer reads x"
         )
     return expr
 

@@ -18,7 +18,7 @@ def ranked(entries: Iterable[Entry]) -> list[Entry]:
     """Best first: by rungs reached, then by score (less the penalty for cost, where the run weighs
     cost), then in the order of proposal.
 
-    Results that diverged or failed do not rank and are left out.
+    Results that were turned down, diverged or failed do not rank and are left out.
     """
     standing = [(entry.standing, entry) for entry in entries]
     return [

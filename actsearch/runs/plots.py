@@ -186,7 +186,7 @@ def progress_picture(
 
     Args:
         points: (index, score at the last rung reached, whether complete).
-        unranked: indices of candidates that diverged or failed.
+        unranked: indices of candidates that were turned down, diverged or failed.
         references: scores of known activations, as lines across.
     """
     figure = Figure((INCHES, 3.5))
@@ -212,7 +212,7 @@ def progress_picture(
         ends = [*at, max(i for i, _, _ in points)]
         axes.step(ends, running, where="post", color=CANDIDATE, lw=1.5, label="best so far")
     if unranked:
-        heights, label = [0.02] * len(unranked), "diverged or failed"
+        heights, label = [0.02] * len(unranked), "without a score"
         axes.plot(unranked, heights, "x", color="k", ms=5, transform=across, label=label)
     for (colour, dash), (name, score) in zip(_REFERENCES, references.items(), strict=False):
         axes.axhline(score, color=colour, ls=dash, lw=1.6, label=name)

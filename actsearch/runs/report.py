@@ -62,7 +62,8 @@ def report_html(run: Run) -> str:
     rows = standings(board)
     status = run_status(run)
     searched = sorted(journal.entries(SEARCH), key=lambda entry: entry.details["index"])
-    finals = _finals(board["finals"]) if board["finals"] else None
+    held = board["finals"] and board["finals"]["arms"]
+    finals = _finals(board["finals"]) if held else None
     references = _references(config)
     trainings = _compared_trainings(journal, references)
     template = jinja2.Environment(

@@ -50,16 +50,15 @@ def launch(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="Settings of a published search: swish-2017, gecco-2020, pangaea-2022 or "
-            "aquasurf-2023; --config and options given here win."
+            help="Settings of a published search: swish-2017, gecco-2020, pangaea-2022, "
+            "aquasurf-2023, evonorm-b-2020 or evonorm-s-2020; --config and options given here win."
         ),
     ] = None,
     space: Annotated[
         str | None,
         typer.Option(
             help="unary-binary, tree, four-node, gated, correction, rational, piecewise or "
-            "evonorm. "
-            "[default: unary-binary]"
+            "evonorm. [default: unary-binary]"
         ),
     ] = None,
     budget: Annotated[
@@ -76,8 +75,7 @@ def launch(
         str | None,
         typer.Option(
             help="mnist1d, mnist1d-mlp, digits, fashion-mnist, cifar10, anchors-mnist1d and other "
-            "anchors of docs/layers.md, or your own "
-            "FILE.py:Class. [default: mnist1d]"
+            "anchors (docs/layers.md), or your own FILE.py:Class. [default: mnist1d]"
         ),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Where the task's data are.")] = None,
@@ -101,6 +99,10 @@ def launch(
     cost_weight: Annotated[
         float | None,
         typer.Option(help="Score points for each doubling of the cost over relu's. [default: 0]"),
+    ] = None,
+    batch_statistics: Annotated[
+        bool | None,
+        typer.Option(help="Whether layers may mix the examples of a batch. [default: the task's]"),
     ] = None,
     objectives: Annotated[
         str | None,
@@ -136,6 +138,7 @@ def launch(
         (None, "seed", seed),
         (None, "budget", budget),
         ("search", "cost_weight", cost_weight),
+        ("screens", "batch_statistics", batch_statistics),
         ("search", "objectives", objectives.split(",") if objectives else None),
         ("task", "name", task),
         ("task", "data", str(data) if data else None),

@@ -230,6 +230,7 @@ def without_task_defaults(table: Mapping[str, Any]) -> dict[str, Any]:
         "task": ("data", "anchors", "groups", "fingerprint"),
         "training": ("learning_rate", "rungs"),
         "finals": ("task", "learning_rate", "steps"),
+        "screens": ("batch_statistics",),
     }
     return {
         name: {key: value for key, value in section.items() if key not in left_out.get(name, ())}
@@ -246,9 +247,10 @@ def resolve(config: Config) -> tuple[Config, Task]:
         ConfigError, TaskError: the task cannot be loaded, or does not fit the settings.
     """
     settings, task = _resolved(config.task)
-    finals = config.finals
+    finals, shared = config.finals, task.batch_statistics
     if finals.task.name:
         settings_there, other = _resolved(finals.task)
+        shared = shared and other.batch_statistics
         finals = replace(
             finals,
             task=settings_there,
@@ -265,7 +267,7 @@ def resolve(config: Config) -> tuple[Config, Task]:
         ),
         screens=replace(
             config.screens,
-            batch_statistics=config.screens.batch_statistics and task.batch_statistics,
+            batch_statistics=config.screens.batch_statistics and shared,
         ),
         finals=finals,
         versions=versions(),
@@ -286,8 +288,12 @@ def reload_task(settings: TaskSettings) -> Task:
             "the change, or launch a new run"
         )
     data = Path(settings.data) if settings.data else None
-    task = load_task(settings.name, data, settings.anchors)
-    task.groups = settings.groups or task.groups
+    return _with_groups(load_task(settings.name, data, settings.anchors), settings.groups)
+
+
+def _with_groups(task: Task, groups: int) -> Task:
+    if groups not in (0, task.groups):
+        task.groups = groups
     return task
 
 
@@ -298,8 +304,7 @@ def _resolved(settings: TaskSettings) -> tuple[TaskSettings, Task]:
     if colon:
         name = f"{Path(file).resolve()}:{class_name}"
     data = Path(settings.data).resolve() if settings.data else None
-    task = load_task(name, data, settings.anchors)
-    task.groups = settings.groups or task.groups
+    task = _with_groups(load_task(name, data, settings.anchors), settings.groups)
     fingerprint = task_fingerprint(name)
     return TaskSettings(name, str(data or ""), task.anchors, task.groups, fingerprint), task
 
@@ -361,6 +366,10 @@ def _check(config: Config) -> None:
             "of at least 1 step each, in rising order, the last without a schedule of its own",
         ),
         *_protocol_checks(config.rejection),
+        *(
+            (f"{where}.groups", settings.groups, settings.groups >= 0, "at least 1, or 0")
+            for where, settings in (("task", config.task), ("finals.task", finals.task))
+        ),
         ("finals.steps", finals.steps, finals.steps >= 0, "at least 1, or 0 for the task's own"),
         (
             "finals.learning_rate",
@@ -406,15 +415,20 @@ def _check(config: Config) -> None:
 
 
 def _protocol_checks(protocols: Protocols) -> list[tuple[str, Any, bool, str]]:
-    steps = {name: getattr(protocols, name) for name in ("quality_steps", "stability_steps")}
-    bound = protocols.stability_bound
+    bound, ascent = protocols.stability_bound, protocols.stability_steps
     return [
-        *((f"rejection.{name}", count, count >= 0, "at least 0") for name, count in steps.items()),
+        (
+            "rejection.quality_steps",
+            protocols.quality_steps,
+            protocols.quality_steps >= 1,
+            "at least 1",
+        ),
+        ("rejection.stability_steps", ascent, ascent >= 0, "at least 0"),
         (
             "rejection.quality_score",
             protocols.quality_score,
-            protocols.quality_score < float("inf"),
-            "a number",
+            abs(protocols.quality_score) < float("inf"),
+            "a number; 0 for no such check",
         ),
         ("rejection.stability_bound", bound, bound > 0, "above 0"),
     ]

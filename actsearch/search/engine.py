@@ -141,10 +141,10 @@ class Engine:
             return
         searched = [e for e in self.recorded.values() if e.job.key.startswith(f"{SEARCH}/")]
         complete = [e for e in ranked(searched) if e.result.status is Status.COMPLETE]
-        arms = [
-            *contenders(complete, settings.contenders, {known.name for known in self.known}),
-            *(Arm(b.name, b.expr.text, candidate=False) for b in self.known),
-        ]
+        candidates = contenders(complete, settings.contenders, {b.name for b in self.known})
+        known = [Arm(b.name, b.expr.text, candidate=False) for b in self.known]
+        # Without a candidate there is nothing to compare.
+        arms = [*candidates, *known] if candidates else []
         sweep = sweep_jobs(arms, self.config, self._seeds(_SWEEP_SEED, settings.sweep_seeds))
         swept = self._train_all("learning rates", sweep)
         seeds = self._seeds(_FINAL_SEED, settings.seeds)

@@ -69,7 +69,8 @@ def carry_on(
             f"no new candidate is left after {summary['trained']} of {config.budget}: the space "
             f"ended, or {config.search.patience:,} proposals in a row gave none"
         )
-    err.print(f"next:  search export {path}   or   search report {path}")
+    export = f"search export {path}   or   " if board["candidates"] else ""
+    err.print(f"next:  {export}search report {path}")
 
 
 def _introduce(run: Run, config: Config, options: PoolOptions, err: Console) -> None:

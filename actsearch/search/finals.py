@@ -116,7 +116,9 @@ def finals_table(
         "best_baseline": best,
         "arms": rows,
         "comparisons": [asdict(comparison) for comparison in comparisons],
-        "verdict": _verdict(best, comparisons, confidence),
+        "verdict": _verdict(best, comparisons, confidence)
+        if jobs
+        else "No claim: no candidate ranks.",
     }
 
 

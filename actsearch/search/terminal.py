@@ -212,7 +212,8 @@ def finals_table(finals: Mapping[str, Any]) -> Group:
     """Means over fresh seeds, the paired comparisons, and what they say."""
     count = max((len(arm["scores"]) + arm["unsound"] for arm in finals["arms"]), default=0)
     means = Table(title=f"Finals ({count} fresh seeds, final split)", title_justify="left")
-    anchors = list(finals["arms"][0]["parts"]) if finals["arms"] else []
+    # Finals of earlier versions have no parts.
+    anchors = list(finals["arms"][0].get("parts", ())) if finals["arms"] else []
     for column in ("mean", "± sd", *anchors, "rate"):
         means.add_column(column, justify="right")
     means.add_column("name")
@@ -224,7 +225,7 @@ def finals_table(finals: Mapping[str, Any]) -> Group:
         means.add_row(
             "-" if arm["mean"] is None else f"{arm['mean']:.4f}",
             "-" if arm["deviation"] is None else f"{arm['deviation']:.4f}",
-            *(f"{arm['parts'][name]:.4f}" if arm["parts"] else "-" for name in anchors),
+            *(f"{arm['parts'][name]:.4f}" if arm.get("parts") else "-" for name in anchors),
             f"{arm['learning_rate']:g}",
             name,
             infix(parse(arm["formula"])),

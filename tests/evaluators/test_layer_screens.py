@@ -25,6 +25,7 @@ def test_known_layers_pass(name: str) -> None:
     [
         ("std_batch(v1[1, channel])", Reason.CONSTANT, "reads no input"),
         ("mean_batch(x) - mean_batch(x) + std_layer(v1[1, channel])", Reason.CONSTANT, "changes"),
+        ("mean_batch(x)*v1[1, channel]", Reason.CONSTANT, "running statistics alone"),
         ("std_layer(x)/x", Reason.NOT_FINITE, "zeros"),
         ("exp(x)/std_layer(x)", Reason.NOT_FINITE, "scale 10000"),
         ("log(x)/std_layer(x)", Reason.NOT_FINITE, "unit scale"),

@@ -10,7 +10,7 @@ import torch
 from tiny_task import AlwaysNan, Tiny
 from torch import nn
 
-from actsearch.errors import TaskError
+from actsearch.errors import ParseError
 from actsearch.evaluators.result import Job, Result, Rung, Status
 from actsearch.evaluators.tasks import ActivationFactory
 from actsearch.evaluators.training import Trainer, full_rungs
@@ -220,7 +220,7 @@ def test_a_layer_is_built_with_the_groups_of_the_task_in_place_of_a_normalisatio
 
 
 def test_a_layer_of_two_inputs_is_refused() -> None:
-    with pytest.raises(TaskError, match="has moments and reads u and v"):
+    with pytest.raises(ParseError, match=r"moment std_group\(u\) and reads u, v; a layer reads x"):
         Trainer(Tiny())(dataclasses.replace(JOB, formula="u*v/std_group(u)"))
 
 

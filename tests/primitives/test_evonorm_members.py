@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from evonorm_graphs import ADD, DIV, EXP, MAX, MUL, NEG, SIGMOID, Node, built, decisions
 
-from actsearch.primitives import module_of
+from actsearch.evaluators.layer_screens import layer_fingerprint
+from actsearch.primitives import module_of, parse, reads_batch
 from actsearch.primitives.spaces import EvoNorm, replay
 from actsearch.primitives.zoo import known_layers
 
@@ -145,3 +147,46 @@ def test_the_series_have_the_named_members_and_the_paper_has_no_others() -> None
         if tokens:
             with pytest.raises(ValueError, match="has no option"):
                 replay(EvoNorm(10, "B", operators="extended"), decisions(nodes))
+
+
+@pytest.mark.parametrize("name", known_layers())
+def test_a_space_tells_how_each_of_its_known_layers_is_built(name: str) -> None:
+    expr = known_layers()[name].expr
+    space = EvoNorm(series="B", operators="extended", token_sets=True)
+    found = space.decisions_of(expr)
+    assert found is not None
+    made = replay(space, found).expr
+    assert np.abs(layer_fingerprint(made) - layer_fingerprint(expr)).max() < 1e-9
+    # The same answers are in reach of a smaller space exactly if it has the operators.
+    small = EvoNorm(series="S").decisions_of(expr)
+    assert (small is None) == (reads_batch(expr) or name in ("ln_gelu", "rms_norm_silu"))
+    assert EvoNorm(nodes=1).decisions_of(expr) is None
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "x/mean_layer(x)",  # gets an epsilon
+        "2*x/std_layer(x)",
+        "a[1, channel]*b[1, channel]*x/std_layer(x)",
+        "beta[0.5, channel]*x/std_layer(x)",
+        "v1[1]*x/std_layer(x)",
+        "sin(x)/std_layer(x)",
+        "u*v",
+    ],
+)
+def test_what_is_no_member_has_no_answers(formula: str) -> None:
+    assert EvoNorm(series="B").decisions_of(parse(formula)) is None
+
+
+def test_random_members_are_found_again() -> None:
+    space, found = EvoNorm(series="B"), 0
+    for seed in range(200):
+        expr = space.sample(np.random.default_rng(seed)).expr
+        decisions = space.decisions_of(expr)
+        if decisions is not None:
+            found += 1
+            again = replay(space, decisions).expr
+            # Guards are no operators of the space, so that most with an epsilon are not told.
+            assert again == expr
+    assert found > 60

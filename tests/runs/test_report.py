@@ -371,7 +371,7 @@ def test_unfinished_run_says_how_to_go_on(tmp_path):
         ([], "No candidate ranks: none was trained."),
         (
             [candidate(0, "exp(x)", Status.FAILED, (), reason="out of memory", curve=())],
-            "No candidate ranks: every training diverged or failed.",
+            "No candidate ranks: every training was turned down, diverged or failed.",
         ),
         ([candidate(0, "exp(x)", Status.STOPPED, (0.2,))], "1 of 1 ranked candidates"),
         ([candidate(0, "exp(x)")], "1 of 1 ranked candidates"),

@@ -11,6 +11,9 @@ from family import Family, never_ranks, seen
 from surroundings import surroundings
 
 from actsearch.errors import ConfigError
+from actsearch.evaluators.result import Result, Status
+from actsearch.primitives import known_layers, read_formula
+from actsearch.primitives.spaces import EvoNorm
 from actsearch.search.strategies.evolution import AgingEvolution, EvolutionSettings
 from actsearch.search.strategies.strategy import Observation
 
@@ -128,6 +131,8 @@ def test_shares_of_crossover_and_newcomers() -> None:
         ("tournament_size", 0),
         ("tournament_size", 65),
         ("mutations", 0),
+        ("initial", -1),
+        ("initial", 65),
         ("crossover", 1.5),
         ("fresh", -0.1),
         ("fresh", float("nan")),
@@ -137,3 +142,24 @@ def test_shares_of_crossover_and_newcomers() -> None:
 def test_a_setting_out_of_range_is_named(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=rf"setting strategy\.{name}={value!r} must be"):
         EvolutionSettings(**{name: value})
+
+
+def test_tournaments_begin_with_the_members_asked_for_and_known_layers_are_members() -> None:
+    space = EvoNorm()
+    settings = EvolutionSettings(
+        population_size=8, tournament_size=4, initial=2, from_known=True, fresh=0.0, crossover=0.0
+    )
+    strategy = AgingEvolution(surroundings(space), settings)
+    random = strategy.propose(np.random.default_rng(0)).decisions
+    assert random == space.sample(np.random.default_rng(0)).decisions
+    for name in ("evonorm_s0", "bn_relu", "gn_silu"):
+        expr = known_layers()[name].expr
+        result = Result("", Status.COMPLETE, (0.8,))
+        strategy.observe(Observation(expr, None, result, (1, 0.8)))
+    # BatchNorm is no member of series S.
+    parents = [decisions for _, decisions in strategy.population]
+    assert parents == [space.decisions_of(read_formula(n)) for n in ("evonorm_s0", "gn_silu")]
+    for seed in range(10):
+        child = strategy.propose(np.random.default_rng(seed)).decisions
+        changed = [sum(child[k] != parent.get(k) for k in child) for parent in parents]
+        assert min(changed) <= 3

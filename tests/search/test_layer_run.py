@@ -22,10 +22,12 @@ from actsearch.runs.journal import BASELINES, FINALS, SEARCH
 from actsearch.runs.leaderboard import leaderboard
 from actsearch.runs.report import report_html
 from actsearch.runs.run import Run
-from actsearch.search.config import load_config, resolve
+from actsearch.search.config import load_config, reload_task, resolve
 from actsearch.search.engine import Engine
+from actsearch.search.terminal import leaderboard_table
 
 FILE = Path(__file__).parents[1] / "tiny_task.py"
+GROUPS, STEPS = "groups.toml", "steps.toml"
 SPACE = EvoNorm(nodes=5, series="B")
 TABLE: dict[str, Any] = {
     "budget": 30,
@@ -138,6 +140,43 @@ def test_strategies_take_each_network_as_an_objective(
         assert leaderboard(run.journal)["trained"] == 8
 
 
+def test_finals_on_a_task_that_forbids_statistics_of_the_batch_forbid_them_to_the_search() -> None:
+    finals = {**TABLE["finals"], "task": {"name": f"{FILE}:NoBatches"}}
+    config, _ = resolve(load_config({**TABLE, "finals": finals}))
+    assert not config.screens.batch_statistics
+
+
+@pytest.mark.parametrize("task", ["OwnAnchors", "Frozen"])
+def test_a_task_that_lets_nobody_choose_is_loaded_again(task: str) -> None:
+    config, first = resolve(load_config({"task": {"name": f"{FILE}:{task}"}}))
+    again = reload_task(load_config(config.to_dict()).task)
+    assert again.anchors == first.anchors == config.task.anchors
+
+
+def test_without_a_candidate_there_are_no_finals(tmp_path: Path) -> None:
+    table = {**TABLE, "budget": 3, "rejection": {"quality_score": 2.0}}
+    # All are turned down, known layers too, unless they are not asked.
+    config, task = resolve(load_config(table))
+    with Run.create(tmp_path / "run", config.to_dict()) as run:
+        engine = Engine(config, run, InProcessPool(Trainer(task)), values_as_spectrum)
+        engine.finals()
+        board = leaderboard(run.journal)
+        page = report_html(run)
+    assert board["finals"]["arms"] == []
+    assert board["finals"]["verdict"] == "No claim: no candidate ranks."
+    assert "No candidate ranks" in page
+    leaderboard_table(board)
+
+
+def test_finals_of_earlier_versions_are_printed(tmp_path: Path) -> None:
+    whole(tmp_path / "run", {**TABLE, "budget": 12})
+    with Run.open(tmp_path / "run") as run:
+        board = leaderboard(run.journal)
+    for arm in board["finals"]["arms"]:
+        del arm["parts"]
+    assert board["finals"]["arms"] and leaderboard_table(board)
+
+
 def test_launch_prints_each_network_and_exports_with_the_groups_of_the_task(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -165,11 +204,16 @@ def test_launch_prints_each_network_and_exports_with_the_groups_of_the_task(
         (["--anchors", "resnet,resnet"], ["resnet"]),
         (["--task", "digits", "--anchors", "resnet"], ["digits", "resnet"]),
         (["--objectives", "anchors,score"], ["search.objectives"]),
+        (["--config", GROUPS], ["task.groups", "-1"]),
+        (["--config", STEPS], ["rejection.quality_steps", "0"]),
     ],
 )
 def test_bad_anchors_are_one_clear_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: list[str]
 ) -> None:
-    command = ["launch", "--space", "evonorm", *arguments, "--out", tmp_path / "run"]
+    (tmp_path / GROUPS).write_text("[task]\ngroups = -1\n")
+    (tmp_path / STEPS).write_text("[rejection]\nquality_steps = 0\n")
+    given = [tmp_path / word if word in (GROUPS, STEPS) else word for word in arguments]
+    command = ["launch", "--space", "evonorm", *given, "--out", tmp_path / "run"]
     assert_one_clear_line(search(*command, capsys=capsys), *words)
     assert not (tmp_path / "run").exists()

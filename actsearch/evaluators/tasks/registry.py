@@ -119,7 +119,8 @@ def _arguments(spec: str, task_class: type[Task], data: Path | None) -> dict[str
 def _chosen_anchors(
     spec: str, task_class: type[Task], anchors: tuple[str, ...]
 ) -> dict[str, tuple[str, ...]]:
-    if not anchors:
+    # A task's own choice, as a resolved configuration records it, is no choice to hand over.
+    if not anchors or (anchors == task_class.anchors and not _takes(task_class, "anchors")):
         return {}
     if not _takes(task_class, "anchors"):
         raise ConfigError(
@@ -136,7 +137,9 @@ def _takes(task_class: type[Task], argument: str) -> bool:
 
 
 def _check_settings(spec: str, task: Task) -> None:
-    for name in ("steps", "batch_size"):
+    if not isinstance(task.anchors, tuple) or not all(isinstance(a, str) for a in task.anchors):
+        raise TaskError(f"task {spec}: anchors={task.anchors!r} must be a tuple of names")
+    for name in ("steps", "batch_size", "groups"):
         value = getattr(task, name)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise TaskError(f"task {spec}: {name}={value!r} must be a whole number, at least 1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..expr import Expr, Input, Scope, parameters, substitute
+from ..expr import Expr, Input, Scope, inputs, parameters, substitute
 from ..moments import MOMENTS, Kind, Moment, Over, group_count, moments
 from .activation import Activation, from_end
 from .application import apply
@@ -38,6 +38,8 @@ class Layer(nn.Module):
 
     def __init__(self, expr: Expr, channels: int, dim: int = 1, groups: int = GROUPS) -> None:
         super().__init__()
+        if inputs(expr) not in ((), ("x",)):
+            raise ValueError(f"'{expr}' has moments and reads {', '.join(inputs(expr))}, not x")
         self.expr, self.channels, self.dim = expr, channels, dim
         self.groups = group_count(channels, groups)
         self._steps, final = pieces(expr)

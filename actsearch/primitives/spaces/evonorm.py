@@ -15,11 +15,12 @@ from typing import ClassVar
 import numpy as np
 
 from ...errors import ConfigError
-from ..expr import Apply, Constant, Expr, Input, Parameter, Scope, node_count
+from ..expr import Apply, Constant, Expr, Input, Parameter, Scope, node_count, postorder
 from ..moments import EPSILON, MOMENTS, Kind, Over
 from ..operators import OPERATORS
+from .evonorm_members import Node, nodes_of
 from .operator_sets import OperatorSet, filled
-from .space import Choose, Decisions, Proposal, Space, draw, propose
+from .space import Choose, Decisions, Proposal, Space, draw, propose, replay
 
 MAX_NODES = 10
 """The paper's; more would print deeper than the parser reads."""
@@ -135,6 +136,23 @@ class EvoNorm(Space):
         while dict(child.decisions) == dict(parent):
             child = propose(self, answer)
         return child
+
+    def decisions_of(self, expr: Expr) -> Decisions | None:
+        """The graph of a known layer, after nodes that it does not read."""
+        nodes = nodes_of(expr, INITIAL, (*self._unary, *self._binary))
+        if nodes is None or len(nodes) > self.nodes:
+            return None
+        first = len(INITIAL) + self.nodes - len(nodes)
+        whole: list[Node] = [("neg(x)", ("x",))] * (self.nodes - len(nodes)) + nodes
+        decisions = {}
+        for name, (operator, reads) in zip(self._names, whole, strict=True):
+            decisions[f"{name}.operator"] = operator
+            for place, read in zip(("first", "second"), reads, strict=False):
+                node = f"node{first + read}" if isinstance(read, int) else read
+                decisions[f"{name}.{place}"] = node
+        # A divisor that may be 0 gets an epsilon here, so that another layer came out.
+        words = [str(node) for node in postorder(replay(self, decisions).expr)]
+        return None if f"{EPSILON}" in words else decisions
 
     @property
     def _names(self) -> tuple[str, ...]:

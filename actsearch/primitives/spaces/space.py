@@ -51,6 +51,13 @@ class Space(Protocol):
         """Ask for every decision and return the candidate; deterministic given the answers."""
         ...
 
+    def decisions_of(self, expr: Expr) -> Decisions | None:
+        """Answers that build a candidate equal to the expression, where the space can tell.
+
+        Equal up to what the candidates of the space all have, such as a last affine map.
+        """
+        return None
+
     def sample(self, rng: np.random.Generator) -> Proposal:
         """A candidate with every answer drawn uniformly."""
         return propose(self, lambda slot, options: draw(options, rng))

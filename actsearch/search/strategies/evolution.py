@@ -29,6 +29,8 @@ class EvolutionSettings:
             (arXiv:2004.02967, from memory).
         initial: members of the population before the first tournament; 0 for a full population.
             Where most candidates are turned down, a full one is long in coming.
+        from_known: the known activations that every run trains first enter the population, where
+            the space can tell how they are built.
         crossover: share of children from two parents; PANGAEA has none.
         fresh: share of random newcomers; PANGAEA has none.
         least_score: candidates with a lower score at the last rung that they reached never enter
@@ -42,6 +44,7 @@ class EvolutionSettings:
     population_size: int = 64
     tournament_size: int = 16
     initial: int = 0
+    from_known: bool = False
     mutations: int = 1
     crossover: float = 0.2
     fresh: float = 0.1
@@ -93,11 +96,13 @@ class AgingEvolution:
         return child
 
     def observe(self, observation: Observation) -> None:
-        score = observation.result.score
-        if observation.decisions is None or observation.standing is None or score is None:
+        score, decisions = observation.result.score, observation.decisions
+        if decisions is None and self.settings.from_known:
+            decisions = self.space.decisions_of(observation.expr)
+        if decisions is None or observation.standing is None or score is None:
             return
         if score >= self.settings.least_score:
-            self.population.append((observation.objectives, observation.decisions))
+            self.population.append((observation.objectives, decisions))
 
     def _winner(self, rng: np.random.Generator) -> Decisions:
         size = min(self.settings.tournament_size, len(self.population))
