@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from actsearch.primitives import Expr, Parameter, Scope, infix, inputs, moments, parameters
-from actsearch.primitives.expr import Input, substitute
+from actsearch.primitives.expr import Input
 from actsearch.primitives.lowering import functions
-from actsearch.primitives.lowering.layer import GROUPS, MOMENTUM
+from actsearch.primitives.lowering.layer import GROUPS, MOMENTUM, pieces
 from actsearch.primitives.lowering.program import backward_program, forward_program
 from actsearch.primitives.moments import EPSILON, MOMENTS, Kind, Moment, Over
 
@@ -94,18 +94,18 @@ def layer_module_source(
     internal = ("value", "slopes", "widened", *MOMENTS)
     check_class_name(class_name, (*TAKEN, *vars(functions), *internal))
     steps, final = _steps(expr)
-    pieces = [_Piece(str(step.number), step.argument) for step in steps if step.is_computed]
-    pieces.append(_Piece("", final))
+    parts_of = [_Piece(str(step.number), step.argument) for step in steps if step.is_computed]
+    parts_of.append(_Piece("", final))
     notes: tuple[str, ...] = _NOTES
     if any(step.moment.over is Over.BATCH for step in steps):
         notes += _BATCH_NOTES
     used = {step.moment.operator.name: step.moment for step in steps}
     parts = [
-        *helpers(*(build(piece.expr) for piece in pieces for build in _PROGRAMS)),
+        *helpers(*(build(piece.expr) for piece in parts_of for build in _PROGRAMS)),
         *(_moment_function(used[name]) for name in sorted(used)),
         WIDENED,
-        *(part for piece in pieces for part in piece.source(class_name)),
-        _module_class(expr, steps, pieces[-1], class_name, groups),
+        *(part for piece in parts_of for part in piece.source(class_name)),
+        _module_class(expr, steps, parts_of[-1], class_name, groups),
     ]
     head = docstring(expr, class_name, provenance, notes)
     return f"{head}\n\n{_IMPORTS}\n\n\n" + "\n\n\n".join(parts) + "\n"
@@ -131,16 +131,10 @@ class _Step:
 
 def _steps(expr: Expr) -> tuple[list[_Step], Expr]:
     """The moments in order, and the formula over them as inputs."""
-    replaced: dict[Expr, Expr] = {}
-    free = _moment_names(expr)
-    steps = []
-    for number, node in enumerate(moments(expr)):
-        name = next(free)
-        (argument,) = node.arguments
-        moment = MOMENTS[node.operator.name]
-        steps.append(_Step(number, moment, substitute(argument, replaced), name))
-        replaced[node] = Input(name)
-    return steps, substitute(expr, replaced)
+    names = list(_moment_names(expr))
+    read, final = pieces(expr, names)
+    named = enumerate(zip(read, names, strict=True))
+    return [_Step(number, *moment, name) for number, (moment, name) in named], final
 
 
 def _moment_names(expr: Expr) -> Iterator[str]:

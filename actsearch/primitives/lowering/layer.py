@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -120,15 +122,18 @@ def module_of(
     return Layer(expr, channels, dim, groups)
 
 
-def pieces(expr: Expr) -> tuple[list[tuple[Moment, Expr]], Expr]:
+def pieces(expr: Expr, names: Sequence[str] = ()) -> tuple[list[tuple[Moment, Expr]], Expr]:
     """Each moment with its argument, and the formula over all of them.
 
-    All are formulas without moments, of x and the moments before: `_moment_0` is the first.
+    All are formulas without moments, of x and the moments before.
+
+    Args:
+        names: of the moments in them; by default `_moment_0` and so on.
     """
     replaced: dict[Expr, Expr] = {}
     steps = []
     for number, node in enumerate(moments(expr)):
         (argument,) = node.arguments
         steps.append((MOMENTS[node.operator.name], substitute(argument, replaced)))
-        replaced[node] = Input(f"_moment_{number}")
+        replaced[node] = Input(names[number] if names else f"_moment_{number}")
     return steps, substitute(expr, replaced)
