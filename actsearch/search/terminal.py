@@ -120,9 +120,6 @@ def leaderboard_table(board: Mapping[str, Any]) -> Group:
     table.add_column("nodes", justify="right")
     if modelled:
         table.add_column("modelled ns", justify="right")
-    anchors = list(rows[0]["parts"]) if rows else []
-    for anchor in anchors:
-        table.add_column(anchor, justify="right")
     if measured:
         table.add_column("ns", justify="right")
         table.add_column("x relu", justify="right")
@@ -137,12 +134,12 @@ def leaderboard_table(board: Mapping[str, Any]) -> Group:
         cells.append(str(row["complexity"]))
         if modelled:
             cells.append(f"{row['modelled_cost']:.2f}")
-        cells += [f"{row['parts'][anchor]:.3f}" for anchor in anchors]
         if measured:
             cells += [f"{row['cost']['ns']:.2f}", f"{row['cost']['of_relu']:.1f}"]
         cells.append(row["label"] + (f" = {row['known']}" if row["known"] else ""))
         table.add_row(*cells, row["formula"], style="dim" if row["baseline"] else "")
     parts: list[Any] = [table, *map(Text, _front_lines(board, rows))]
+    parts += _by_network("Search score by network", rows, "score")
     if measured:
         parts.append(
             Text(
@@ -153,6 +150,21 @@ def leaderboard_table(board: Mapping[str, Any]) -> Group:
     if board["finals"]:
         parts += [Text(), finals_table(board["finals"])]
     return Group(*parts)
+
+
+def _by_network(title: str, rows: Sequence[Mapping[str, Any]], whole: str) -> list[Any]:
+    """A table of the score of each anchor; nothing if the task has none."""
+    anchors = list(rows[0]["parts"]) if rows else []
+    if not anchors:
+        return []
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("name")
+    for column in (whole, *anchors):
+        table.add_column(column, justify="right")
+    for row in rows:
+        scores = [row[whole], *row["parts"].values()]
+        table.add_row(row["label"], *(f"{score:.4f}" for score in scores))
+    return [Text(), table]
 
 
 def _front_lines(board: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -212,9 +224,7 @@ def finals_table(finals: Mapping[str, Any]) -> Group:
     """Means over fresh seeds, the paired comparisons, and what they say."""
     count = max((len(arm["scores"]) + arm["unsound"] for arm in finals["arms"]), default=0)
     means = Table(title=f"Finals ({count} fresh seeds, final split)", title_justify="left")
-    # Finals of earlier versions have no parts.
-    anchors = list(finals["arms"][0].get("parts", ())) if finals["arms"] else []
-    for column in ("mean", "± sd", *anchors, "rate"):
+    for column in ("mean", "± sd", "rate"):
         means.add_column(column, justify="right")
     means.add_column("name")
     means.add_column("formula", overflow="fold")
@@ -225,7 +235,6 @@ def finals_table(finals: Mapping[str, Any]) -> Group:
         means.add_row(
             "-" if arm["mean"] is None else f"{arm['mean']:.4f}",
             "-" if arm["deviation"] is None else f"{arm['deviation']:.4f}",
-            *(f"{arm['parts'][name]:.4f}" if arm.get("parts") else "-" for name in anchors),
             f"{arm['learning_rate']:g}",
             name,
             infix(parse(arm["formula"])),
@@ -246,7 +255,9 @@ def finals_table(finals: Mapping[str, Any]) -> Group:
             f"{found['p_holm']:.3f}",
             "better" if found["better"] else "not better",
         )
-    parts: list[Any] = [means]
+    # Finals of earlier versions have no parts.
+    sound = [arm for arm in finals["arms"] if arm.get("parts")]
+    parts: list[Any] = [means, *_by_network("Finals by network", sound, "mean")]
     if finals["comparisons"]:
         parts += [Text(), pairs]
     return Group(*parts, Text(), Text(finals["verdict"]))
