@@ -111,21 +111,21 @@ def docstring(
 ) -> str:
     """Docstring of an exported module: formula, origin, use, and then the notes, a line each."""
     names = _inputs(expr)
-    kind = "a layer that takes the place of normalisation and activation."
-    if not moments(expr):
-        kind = "an activation function found by actsearch."
-    lines = [f'r"""{class_name}, {kind}', "", "Formula:"]
+    kind, name, needs_channels = "an activation function", "activation", _per_channel(expr)
+    if moments(expr):
+        kind, name = "a layer that takes the place of normalisation and activation,", "layer"
+        needs_channels = True
+    lines = [f'r"""{class_name}, {kind} found by actsearch.', "", "Formula:"]
     lines += _folded(infix(expr))
     lines += ["", "Canonical form, which actsearch reads:", *_folded(str(expr))]
     try:
         lines += ["", "LaTeX:", *_folded(latex(expr))]
-    except (KeyError, ValueError):
+    except ValueError:
         pass  # sympy does not cover every formula, and the module does not depend on it
     if provenance:
         lines += ["", "Provenance:"]
         lines += [f"    {_plain(key)}: {_plain(text)}" for key, text in provenance.items()]
-    name = "layer" if moments(expr) else "activation"
-    arguments = "channels=64" if _per_channel(expr) or moments(expr) else ""
+    arguments = "channels=64" if needs_channels else ""
     lines += ["", "Use:", f"    {name} = {class_name}({arguments})"]
     if names == ("u", "v"):
         lines += ["    u, v = outputs.chunk(2, dim=1)  # of the layer before, as in the search"]
