@@ -43,6 +43,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     gc.freeze()  # as a run does once it is set up
+    gc.set_threshold(20_000, 10, 100)
     lines = [
         f"# Coordinator: CPU microseconds per proposal, {options.proposals:,} proposals each",
         "",

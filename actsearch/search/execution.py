@@ -43,9 +43,10 @@ def carry_on(
     if config.finals.finalists and config.finals.task.name:
         tasks[FINALS] = reload_task(config.finals.task)
     trainers = {name: Trainer(each, options.device, layers) for name, each in tasks.items()}
-    # What is there now, most of it torch, stays to the end. To look through it again and again
-    # takes a fifth of the time that proposing takes.
+    # What is there now, most of it torch, stays to the end, and expressions are no cycles: to look
+    # through both again and again takes a fifth of the time that proposing takes.
     gc.freeze()
+    gc.set_threshold(20_000, 10, 100)
     _introduce(run, config, options, err)
     path = shlex.quote(str(run.path))
     try:
