@@ -197,6 +197,23 @@ def test_launch_prints_each_network_and_exports_with_the_groups_of_the_task(
     assert "groups: int = 2" in (out / "exports" / "rank_1.py").read_text()
 
 
+def test_a_flag_forbids_statistics_of_the_batch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run.toml").write_text(
+        "budget = 4\n[space]\nseries = 'B'\n[rejection]\nstability_steps = 0\n"
+        "quality_score = 0.0\n[finals]\nfinalists = 0\n"
+    )
+    command = ["launch", "--space", "evonorm", "--task", f"{FILE}:TinyAnchors", "--in-process"]
+    command += ["--config", tmp_path / "run.toml", "--no-batch-statistics"]
+    assert search(*command, "--out", tmp_path / "run", capsys=capsys)[0] == 0
+    with Run.open(tmp_path / "run") as run:
+        known = {entry.label for entry in run.journal.entries(BASELINES)}
+        searched = run.journal.entries(SEARCH)
+    assert known == {"gn_silu", "ln_gelu", "evonorm_s0"}
+    assert not any(reads_batch(parse(entry.job.formula)) for entry in searched)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
