@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..primitives import Apply, Expr, Layer, Parameter, inputs, parameters, reads_batch
+from ..primitives import Expr, Layer, inputs, parameters, reads_batch
+from ..primitives.moments import without_affine
 from .verdict import ACCEPTED, Reason, StaticLimits, Verdict
 
 # Small, and no two sets of entries are the same: 4 groups of 4 channels.
@@ -64,12 +65,10 @@ def layer_fingerprint(expr: Expr) -> np.ndarray:
         float64 vector, the same length for every layer. Large entries are compressed, so that
         differences are relative where the values are large.
     """
-    body = _without_affine(expr)
+    body = without_affine(expr)
     values = [_output(body, _batch(0), moved=moved) for moved in (False, True)]
     joined = torch.cat([value.flatten() for value in values])
-    scale = float(values[0].square().mean().sqrt())
-    strongest = values[0].flatten()[int(values[0].abs().argmax())]
-    joined = joined / (math.copysign(scale, float(strongest)) or 1.0)
+    joined = joined / (_signed_scale(values[0]) or 1.0)
     return np.arcsinh(torch.nan_to_num(joined).numpy())
 
 
@@ -84,13 +83,17 @@ def layer_features(expr: Expr) -> np.ndarray:
         everywhere.
     """
     value = _output(expr, _batch(0), moved=False).flatten()
-    strongest = float(value[int(value.abs().argmax())])
-    scale = math.copysign(float(value.square().mean().sqrt()), strongest)
-    vector = torch.asinh(value / scale).numpy() / math.sqrt(len(value))
+    vector = torch.asinh(value / _signed_scale(value)).numpy() / math.sqrt(len(value))
     if not np.isfinite(vector).all():
         vector = np.full(len(value), math.nan)
     vector.flags.writeable = False
     return vector
+
+
+def _signed_scale(value: Tensor) -> float:
+    """Root mean square, with the sign of the largest entry."""
+    strongest = float(value.flatten()[int(value.abs().argmax())])
+    return math.copysign(float(value.square().mean().sqrt()), strongest)
 
 
 @cache
@@ -119,17 +122,6 @@ def _value_and_slope(expr: Expr, batch: Tensor) -> tuple[Tensor, Tensor]:
     signs = _batch(2).sign().to(batch.dtype)
     (slope,) = torch.autograd.grad((value * signs).sum(), read)
     return value.detach(), slope
-
-
-def _without_affine(expr: Expr) -> Expr:
-    match expr:
-        case Apply(
-            add, (Apply(mul, (Parameter(_, 1.0) as gamma, body)), Parameter(_, 0.0) as beta)
-        ):
-            names = (add.name, mul.name)
-            if names == ("add", "mul") and not {gamma, beta} & {*parameters(body)}:
-                return body
-    return expr
 
 
 def _layer(expr: Expr, dtype: torch.dtype, *, moved: bool) -> Layer:

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from torch import Tensor
 
-from .expr import Apply, Expr, postorder
+from .expr import Apply, Expr, Parameter, parameters, postorder
 from .growth import same
 from .operator import Operator
 
@@ -93,6 +93,19 @@ def moments(expr: Expr) -> tuple[Apply, ...]:
 def reads_batch(expr: Expr) -> bool:
     """Whether an example's value depends on other examples of its batch."""
     return any(MOMENTS[node.operator.name].over is Over.BATCH for node in moments(expr))
+
+
+def without_affine(expr: Expr) -> Expr:
+    """A layer without its last scale and shift, gamma * layer + beta, if it has both at their
+    start and reads them nowhere else; else the formula itself."""
+    match expr:
+        case Apply(
+            add, (Apply(mul, (Parameter(_, 1.0) as gamma, body)), Parameter(_, 0.0) as beta)
+        ):
+            names = (add.name, mul.name)
+            if names == ("add", "mul") and not {gamma, beta} & {*parameters(body)}:
+                return body
+    return expr
 
 
 def group_count(channels: int, most: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..expr import Apply, Constant, Expr, Input, Parameter, parameters, postorder, substitute
+from ..moments import without_affine
 
 Node = tuple[str, tuple[str | int, ...]]
 """An operator, and what it reads: initial nodes by name, others by their place in the list."""
@@ -21,7 +22,7 @@ def nodes_of(expr: Expr, initial: Mapping[str, Expr], options: Sequence[str]) ->
         initial: the initial nodes by name.
         options: operators over x, or over x and y.
     """
-    body = _with_vectors(_without_affine(expr), initial)
+    body = _with_vectors(without_affine(expr), initial)
     if body is None:
         return None
     names = {made: name for name, made in initial.items()}
@@ -49,15 +50,6 @@ def nodes_of(expr: Expr, initial: Mapping[str, Expr], options: Sequence[str]) ->
                 return None
     known = all(operator in options for operator, _ in nodes)
     return nodes if known and nodes and built[body] == len(nodes) - 1 else None
-
-
-def _without_affine(expr: Expr) -> Expr:
-    match expr:
-        case Apply(add, (Apply(mul, (Parameter(initial=1.0) as gamma, body)), Parameter() as beta)):
-            affine = (add.name, mul.name) == ("add", "mul") and beta.initial == 0
-            if affine and not {gamma, beta} & {*parameters(body)}:
-                return body
-    return expr
 
 
 def _with_vectors(expr: Expr, initial: Mapping[str, Expr]) -> Expr | None:
