@@ -19,8 +19,9 @@ from ..runs.journal import BASELINES, FINALS, SEARCH, Entry
 from ..runs.leaderboard import ranked
 from ..runs.run import Run
 from .candidates import Candidate, candidates
-from .config import COMPLEXITY, COST, Config
+from .config import Config
 from .finals import Arm, FinalJob, contenders, final_jobs, finals_table, sweep_jobs
+from .objectives import COMPLEXITY, COST
 from .proposer import Proposer
 from .strategies import Observation
 
