@@ -11,18 +11,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from ..errors import ConfigError
+from .options import AsJson
+from .output import stderr, stdout
 
 app = typer.Typer(
     help="Compare strategies without training, on tables of scores.", no_args_is_help=True
 )
-_out = Console(markup=False)
-_err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 TablePath = Annotated[Path, typer.Argument(metavar="TABLE", help="A table of scores, .npz.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
 
 ENTRANTS = (
     "random",
@@ -48,7 +47,7 @@ def table(
 
     made = tabulate(runs)
     made.save(out)
-    _err.print(
+    stderr.print(
         f"wrote {out}: {len(made.functions):,} functions of {len(made.spellings):,} spellings, "
         f"{len(made.seeds)} seeds, {len(made.rungs)} rungs"
     )
@@ -91,11 +90,11 @@ def strategies(
     rows = summary(curves)
     if out:
         write_report(out, table, curves, rows)
-        _err.print(f"wrote {out / 'strategies.json'} and {out / 'regret.svg'}")
+        stderr.print(f"wrote {out / 'strategies.json'} and {out / 'regret.svg'}")
     if as_json:
         sys.stdout.write(json.dumps(rows, indent=2, default=str) + "\n")
     else:
-        _out.print(strategies_table(rows, table.name))
+        stdout.print(strategies_table(rows, table.name))
 
 
 @app.command()
@@ -115,7 +114,7 @@ def proxies(
     if as_json:
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
     else:
-        _out.print(proxies_table(rows))
+        stdout.print(proxies_table(rows))
 
 
 class _Progress:
@@ -126,8 +125,8 @@ class _Progress:
 
     def __call__(self, name: str, done: int) -> None:
         end = "\n" if done == self.repeats else "\r"
-        if _err.is_terminal or done == self.repeats:
-            _err.print(f"{name}: {done} of {self.repeats} searches", end=end)
+        if stderr.is_terminal or done == self.repeats:
+            stderr.print(f"{name}: {done} of {self.repeats} searches", end=end)
 
 
 def _entrants(path: Path) -> dict[str, Mapping[str, Any]]:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import math
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from ..errors import ActsearchError, ConfigError
 from .bench import app as bench
+from .function_commands import cost, evaluate, export
+from .options import (
+    FORMULA_CONTEXT,
+    Address,
+    AsJson,
+    CpusPerWorker,
+    GpusPerWorker,
+    InProcess,
+    JobTimeout,
+    RunPath,
+    Workers,
+)
+from .output import print_json, stderr, stdout, write
 
 app = typer.Typer(
     name="search",
@@ -22,27 +31,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(bench, name="bench")
-_out = Console(markup=False)
-_err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 # Typer carries its own copy of click in some versions; both name their errors so.
 _UsageError: type[Exception] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
 )
 _INTERRUPTED = 130
-
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Workers = Annotated[
-    int | None, typer.Option(min=1, help="Ray workers, one thread each; default: one per core.")
-]
-CpusPerWorker = Annotated[float, typer.Option(help="CPUs that Ray reserves for a worker.")]
-GpusPerWorker = Annotated[float, typer.Option(help="GPUs for a worker; fractions share one.")]
-Address = Annotated[
-    str | None, typer.Option(help="A running Ray cluster to use, such as auto or HOST:6379.")
-]
-JobTimeout = Annotated[float, typer.Option(help="Seconds after which a training has hung.")]
-InProcess = Annotated[bool, typer.Option(help="Train in this process, for debugging.")]
 
 
 @app.command()
@@ -130,7 +123,7 @@ def launch(
     if task and task != _section(table, "task").get("name", task):
         kept = without_task_defaults(table)
         if kept != table:
-            _err.print("note: data, learning rate and rungs of the other task are left out")
+            stderr.print("note: data, learning rate and rungs of the other task are left out")
         table = kept
     named = {"space": space, "strategy": strategy}
     table = merged(table, {key: {"name": name} for key, name in named.items() if name})
@@ -152,10 +145,10 @@ def launch(
     settings = with_costs(settings, options.device)
     if settings.models_cost:
         known = "taken from the table [costs]" if priced else "measured on this machine"
-        _err.print(f"note: the costs of operators are {known}")
+        stderr.print(f"note: the costs of operators are {known}")
     path = out or _free_directory(settings.task.name)
     with Run.create(path, settings.to_dict()) as run:
-        carry_on(run, settings, loaded, options, _out, _err)
+        carry_on(run, settings, loaded, options, stdout, stderr)
 
 
 @app.command()
@@ -179,15 +172,15 @@ def resume(
     )
     with Run.open(run_path, writable=True) as run:
         if run.journal.repaired:
-            _err.print(f"cut off {run.journal.repaired} bytes of an unfinished last record")
+            stderr.print(f"cut off {run.journal.repaired} bytes of an unfinished last record")
         settings = load_config(run.config())
         if run.restore_config():
-            _err.print("config.toml was missing and is restored from the journal")
+            stderr.print("config.toml was missing and is restored from the journal")
         for name, now in versions().items():
             then = settings.versions.get(name, now)
             if then != now:
-                _err.print(f"note: launched with {name} {then}, resumed with {now}")
-        carry_on(run, settings, reload_task(settings.task), options, _out, _err)
+                stderr.print(f"note: launched with {name} {then}, resumed with {now}")
+        carry_on(run, settings, reload_task(settings.task), options, stdout, stderr)
 
 
 @app.command()
@@ -200,7 +193,7 @@ def status(run_path: RunPath, as_json: AsJson = False) -> None:
     with Run.open(run_path) as run:
         facts = run_status(run)
     if as_json:
-        _print_json(facts)
+        print_json(facts)
         return
     best = facts["best"]
     lines = {
@@ -215,7 +208,7 @@ def status(run_path: RunPath, as_json: AsJson = False) -> None:
         "training time": f"{duration(facts['training_seconds'])}, summed over workers",
     }
     for name, text in lines.items():
-        _out.print(f"{name:>13}  {text}", soft_wrap=True, highlight=False)
+        stdout.print(f"{name:>13}  {text}", soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -239,101 +232,12 @@ def top(
         from .cost import add_costs, device_here
 
         listed = len(board["candidates"]) + len(board["baselines"])
-        _err.print(f"measuring {listed} functions, about a second each")
+        stderr.print(f"measuring {listed} functions, about a second each")
         board = add_costs(board, device_here(trained_on))
     if as_json:
-        _print_json(board)
+        print_json(board)
     else:
-        _out.print(leaderboard_table(board))
-
-
-# A formula may begin with a minus sign.
-_FORMULA = {"ignore_unknown_options": True}
-
-
-@app.command(name="eval", context_settings=_FORMULA)
-def evaluate(
-    formula: Annotated[
-        str, typer.Argument(metavar="EXPR", help="A formula, or a known activation's name.")
-    ],
-    at: Annotated[
-        str, typer.Option(help="Points, as -1,0,2.5; for two inputs u:v, as -1:2,0:1.")
-    ] = "-2,-1,-0.5,0,0.5,1,2",
-    dtype: Annotated[str, typer.Option(help="float64, float32, bfloat16 or float16.")] = "float64",
-    as_json: AsJson = False,
-) -> None:
-    """Value and slope of a formula, trainable parameters at their initial values."""
-    from .evaluation import evaluate_at
-
-    result = evaluate_at(formula, at, dtype)
-    if as_json:
-        _print_json(result)
-        return
-    from rich.table import Table
-
-    _out.print(result["canonical"], soft_wrap=True, highlight=False)
-    table = Table()
-    for column in result["columns"]:
-        table.add_column(column, justify="right")
-    for row in result["points"]:
-        table.add_row(*(f"{row[column]:.10g}" for column in result["columns"]))
-    _out.print(table)
-
-
-@app.command(context_settings=_FORMULA)
-def cost(
-    formulas: Annotated[
-        list[str], typer.Argument(metavar="EXPR...", help="Formulas, or known activations' names.")
-    ],
-    dtype: Annotated[str, typer.Option(help="float64, float32, bfloat16 or float16.")] = "float32",
-    elements: Annotated[int, typer.Option(help="Of each tensor.")] = 1_000_000,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    as_json: AsJson = False,
-) -> None:
-    """What functions cost on this machine: time, bytes moved, memory kept for backward."""
-    from .cost import cost_report
-    from .terminal import cost_table
-
-    report = cost_report(formulas, dtype, elements, device)
-    if as_json:
-        _print_json(report)
-    else:
-        _out.print(cost_table(report))
-
-
-@app.command(context_settings=_FORMULA)
-def export(
-    source: Annotated[
-        str, typer.Argument(metavar="RUN|EXPR", help="A run directory, or a formula or name.")
-    ],
-    rank: Annotated[
-        int, typer.Option(min=1, help="Which candidate of the run; finalists come first.")
-    ] = 1,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="File to write. [default: RUN/exports/rank_K.py; a formula is printed]"),
-    ] = None,
-    format: Annotated[
-        str,
-        typer.Option(help="torch, or triton: GPU kernels, one for each direction."),
-    ] = "torch",
-) -> None:
-    """A function as one Python module that needs only torch (and triton, if asked for)."""
-    from ..runs.run import EXPORTS
-    from .exporting import check_format, source_of_formula, source_of_run
-
-    check_format(format)
-    path = Path(source)
-    if source and _names_a_run(source):
-        text = source_of_run(path, rank, format)
-        name = f"rank_{rank}.py" if format == "torch" else f"rank_{rank}_{format}.py"
-        out = out or path / EXPORTS / name
-    else:
-        text = source_of_formula(source, format)
-    if out is None:
-        sys.stdout.write(text)
-        return
-    _write(out, f"rank_{rank}.py", text)
+        stdout.print(leaderboard_table(board))
 
 
 @app.command()
@@ -349,7 +253,13 @@ def report(
 
     with Run.open(run_path) as run:
         page = report_html(run)
-    _write(out or run_path / REPORT, REPORT, page)
+    write(out or run_path / REPORT, REPORT, page)
+
+
+app.add_typer(bench, name="bench")
+app.command("eval", context_settings=FORMULA_CONTEXT)(evaluate)
+app.command(context_settings=FORMULA_CONTEXT)(cost)
+app.command(context_settings=FORMULA_CONTEXT)(export)
 
 
 def main() -> None:
@@ -357,34 +267,15 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except ActsearchError as error:
-        _err.print(f"error: {error}", style="red")
+        stderr.print(f"error: {error}", style="red")
         sys.exit(2)
     except _UsageError as error:
         message = error.format_message()  # type: ignore[attr-defined]
-        _err.print(f"error: {message}", style="red")
+        stderr.print(f"error: {message}", style="red")
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _write(target: Path, default_name: str, text: str) -> None:
-    from ..runs.run import write_atomically
-
-    if target.is_dir():
-        target = target / default_name
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(target, text.encode())
-    except OSError as error:
-        raise ConfigError(f"cannot write {target}: {error.strerror}") from error
-    _err.print(f"wrote {target}")
-
-
-def _names_a_run(source: str) -> bool:
-    """Whether it is a folder, or would stand in one; `x/2` is a formula, unless x is a folder."""
-    parent = os.path.dirname(source)
-    return os.path.isdir(source) or (bool(parent) and os.path.isdir(parent) and "(" not in source)
 
 
 def _section(table: dict[str, Any], name: str) -> dict[str, Any]:
@@ -400,19 +291,6 @@ def _free_directory(task: str) -> Path:
     while (path := Path("actsearch-runs") / f"{name}-{number}").exists():
         number += 1
     return path
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(_finite(value), indent=2, sort_keys=True, allow_nan=False) + "\n")
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no infinity and no NaN: both become null."""
-    if isinstance(value, dict):
-        return {key: _finite(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 if __name__ == "__main__":
