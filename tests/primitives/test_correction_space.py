@@ -11,7 +11,13 @@ from scipy import stats
 
 from actsearch.primitives import evaluate, parse, read_formula, value_and_slopes
 from actsearch.primitives.spaces import enumerated, replay
-from actsearch.primitives.spaces.correction import DENSITY_TERMS, STARTS, Correction, bases
+from actsearch.primitives.spaces.correction import (
+    DENSITIES,
+    DENSITY_TERMS,
+    STARTS,
+    Correction,
+    bases,
+)
 from actsearch.primitives.spaces.operator_sets import OPERATOR_SETS, OperatorSet
 
 X = torch.linspace(-10, 10, 401, dtype=torch.float64)
@@ -35,6 +41,28 @@ def test_the_enumeration_is_every_base_with_every_start_and_term(
 
 def test_the_size_with_the_set_of_2017_follows_the_closed_form() -> None:
     assert Correction("swish-2017").size == len(bases()) * 4 * (6 + 25 + 6_250)
+
+
+def test_derived_terms_are_one_more_kind_and_leave_the_other_answers_as_they_were() -> None:
+    plain, derived = Correction(), Correction(derived=True)
+    assert derived.size == plain.size + len(bases()) * 4 * 6
+    for seed in range(20):
+        proposal = plain.sample(np.random.default_rng(seed))
+        assert replay(derived, proposal.decisions).expr == proposal.expr
+    for base, density in product(bases(), DENSITIES):
+        answers = {"term.kind": "derived", "term.derived": density}
+        term = replay(derived, {"base": base, "eps": "0.1", **answers}).expr
+        assert torch.isfinite(evaluate(term, {"x": X})).all()
+        assert str(term) != str(bases()[base])
+
+
+def test_the_derived_term_of_tanh_has_its_closed_form() -> None:
+    found = replay(
+        Correction(derived=True),
+        {"base": "tanh", "eps": "-0.01", "term.kind": "derived", "term.derived": "normal(0, 1)"},
+    ).expr
+    expected = torch.tanh(X) - 0.01 * (X - 2 * torch.tanh(X)) * torch.exp(-(X**2) / 2)
+    torch.testing.assert_close(evaluate(found, {"x": X}), expected)
 
 
 def test_bases_are_the_baselines_without_a_parameter() -> None:

@@ -4,6 +4,7 @@ CRReLU is relu(x) + eps*x*exp(-x^2/2), with eps trained from 0.01: A Method on S
 Activation Functions (Sun et al. 2024, arXiv:2405.12954). Its term is the derivative of the
 density of the layer's inputs, along which the entropy of a rectifier's outputs changes most. The
 sign of eps is open: by our own derivation the paper's aim, a lower entropy, asks for eps < 0.
+`entropy` derives the terms.
 GELUSine, gelu(x) + 0.1*sin(x), has the same form (Vitvitskyi et al. 2026, arXiv:2602.05688).
 """
 
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
 
+from ..entropy import Density, cauchy, correction, logistic, normal, student
 from ..expr import Apply, Expr, Input, Parameter, Scope, inputs, parameters
 from ..operators import OPERATORS
 from ..zoo import baselines
@@ -21,16 +23,19 @@ from .operator_sets import check_scope, filled, operator_set, with_short_names
 from .space import Choose, Space
 
 STARTS = ("0.01", "-0.01", "0.1", "-0.1")
-# Derivatives of densities, of slope 1 at 0 up to sign: normal with deviation 1, 1/2 and 2,
-# logistic, Student's with three degrees of freedom, and Cauchy.
-DENSITY_TERMS = (
-    "mul(x, exp(mul(-0.5, square(x))))",
-    "mul(x, exp(mul(-2, square(x))))",
-    "mul(x, exp(mul(-0.125, square(x))))",
-    "mul(2, mul(tanh(mul(0.5, x)), sech_squared(mul(0.5, x))))",
-    "div(x, cube(add(1, div(square(x), 3))))",
-    "div(x, square(add(1, square(x))))",
-)
+DENSITIES: Mapping[str, Density] = {
+    density.name: density
+    for density in (
+        normal(),
+        normal(0.0, 0.5),
+        normal(0.0, 2.0),
+        logistic(),
+        student(3.0),
+        cauchy(),
+    )
+}
+DENSITY_TERMS = tuple(str(density.slope_term) for density in DENSITIES.values())
+"""Derivatives of densities, of slope 1 at 0: the corrections of a rectifier."""
 _KINDS = ("density", "unary", "unit")
 
 
@@ -44,6 +49,8 @@ class Correction(Space):
         operators: the set of unary and binary operators, as of `OPERATOR_SETS`.
         beta_scope: whether a trainable beta of the term is one number per channel or per tensor;
             eps is one per tensor, as in the paper.
+        derived: whether the term may also be the base's own correction under one of the densities,
+            which is another than theirs unless the base is made of straight lines.
 
     Raises:
         ConfigError: a setting is out of range.
@@ -52,6 +59,7 @@ class Correction(Space):
     name: ClassVar[str] = "correction"
     operators: str = "swish-2017"
     beta_scope: str = "channel"
+    derived: bool = False
 
     def __post_init__(self) -> None:
         operator_set(self.operators)
@@ -59,28 +67,32 @@ class Correction(Space):
 
     @property
     def size(self) -> int:
-        """bases * starts of eps * (density terms + unary + unary^2 binary)."""
+        """bases * starts of eps * (density terms + unary + unary^2 binary + derived terms)."""
         operators = operator_set(self.operators)
         unary = len(operators.unary)
         terms = len(DENSITY_TERMS) + unary + unary**2 * len(operators.binary)
+        terms += len(DENSITIES) if self.derived else 0
         return len(bases()) * len(STARTS) * terms
 
     def build(self, choose: Choose) -> Expr:
         """Ask for the base, the start of eps, and the term."""
         known = bases()
-        base = known[choose("base", list(known))]
+        base_name = choose("base", list(known))
+        base = known[base_name]
         eps = Parameter("eps", float(choose("eps", STARTS)))
-        term = with_short_names(self._term(choose))
+        term = with_short_names(self._term(choose, base_name))
         return _applied("add", base, _applied("mul", eps, term))
 
-    def _term(self, choose: Choose) -> Expr:
+    def _term(self, choose: Choose, base_name: str) -> Expr:
         operators, scope = operator_set(self.operators), Scope(self.beta_scope)
 
         def part(slot: str, options: Sequence[str], *arguments: Expr) -> Expr:
             return filled(choose(f"term.{slot}", options), slot, scope, *arguments)
 
         x = Input("x")
-        match choose("term.kind", _KINDS):
+        match choose("term.kind", (*_KINDS, "derived") if self.derived else _KINDS):
+            case "derived":
+                return derived_term(base_name, choose("term.derived", list(DENSITIES)))
             case "density":
                 return part("density", DENSITY_TERMS, x)
             case "unary":
@@ -97,6 +109,12 @@ def bases() -> Mapping[str, Expr]:
         for known in baselines()
         if inputs(known.expr) == ("x",) and not parameters(known.expr)
     }
+
+
+@cache
+def derived_term(base: str, density: str) -> Expr:
+    """The correction of a base under a density, both by name, without its constant."""
+    return correction(bases()[base], DENSITIES[density]).term
 
 
 def _applied(name: str, *arguments: Expr) -> Expr:

@@ -15,6 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from ...errors import ConfigError
+from ..entropy.mutation import with_correction
 from ..expr import Apply, Expr, Input, Parameter, Scope
 from ..operators import OPERATORS
 from .operator_sets import check_scope, filled, operator_set, with_short_names
@@ -26,6 +27,8 @@ MAX_NODES = 7
 MAX_PARAMETERS = 3
 
 ROOT = "node"
+CORRECTIONS = ("none", "0.01", "-0.01")
+"""Starts of eps in an entropy correction of the whole tree."""
 
 # A second operand that leaves the first as it is, to 1e-7 for the protected division.
 _NEUTRAL = {
@@ -71,6 +74,9 @@ class Tree(Space):
         max_nodes: most operators, 3 to 7; a bound of our own, the paper has none.
         max_parameters: most trainable factors on edges, 0 to 3 (3 from memory).
         beta_scope: whether a parameter is one number per channel, as in the paper, or per tensor.
+        entropy_correction: whether a fifth mutation, of our own, adds or takes away a trained step
+            along which the entropy of the output changes fastest (EAFO, arXiv:2405.12954), under
+            standard normal inputs and of either sign; a tree without such a step stays as it is.
 
     Raises:
         ConfigError: a setting is out of range.
@@ -81,6 +87,7 @@ class Tree(Space):
     max_nodes: int = MAX_NODES
     max_parameters: int = MAX_PARAMETERS
     beta_scope: str = "channel"
+    entropy_correction: bool = False
 
     def __post_init__(self) -> None:
         if not 3 <= self.max_nodes <= MAX_NODES:
@@ -94,7 +101,7 @@ class Tree(Space):
 
     @property
     def size(self) -> int:
-        """Sum over trees of the number of ways to choose up to `max_parameters` of their edges."""
+        """Sum over trees of the ways to choose up to `max_parameters` edges, times corrections."""
         operators = operator_set(self.operators)
         unary, binary = len(operators.unary), len(operators.binary)
         # trees[n, l]: trees of n operators, l of which are leaves.
@@ -107,7 +114,8 @@ class Tree(Space):
                     for first in range(1, n - 1)
                     for of_first in range(1, leaves)
                 )
-        return sum(
+        corrections = len(CORRECTIONS) if self.entropy_correction else 1
+        return corrections * sum(
             count * sum(comb(n + leaves, k) for k in range(self.max_parameters + 1))
             for (n, leaves), count in trees.items()
         )
@@ -122,7 +130,11 @@ class Tree(Space):
             start = edges.index(trained[-1]) + 1 if trained else 0
             stop = len(edges) - (count - number)
             trained.append(choose(f"parameter{number}", edges[start:stop]))
-        return with_short_names(self._expr(tree, ROOT, trained))
+        expr = with_short_names(self._expr(tree, ROOT, trained))
+        if self.entropy_correction:
+            eps = choose("correction", CORRECTIONS)
+            return expr if eps == "none" else with_correction(expr, float(eps))
+        return expr
 
     def sample(self, rng: np.random.Generator) -> Proposal:
         """The paper's initial candidate: one shape of the two, uniform operators, parameters."""
@@ -134,13 +146,18 @@ class Tree(Space):
         return self._with_parameters(tree, rng)
 
     def mutate(self, parent: Decisions, rng: np.random.Generator) -> Proposal:
-        """One of insert, remove, change and regenerate, with equal probability.
+        """One of insert, remove, change and regenerate, with equal probability; with
+        `entropy_correction` also another correction of the same tree, which the others keep.
 
         In a tree of one operator nothing can be removed, in a full one nothing inserted; what
         cannot be done is replaced by change or the opposite.
         """
         tree = _tree(parent)
-        kind = draw(("insert", "remove", "change", "regenerate"), rng)
+        correct = ("correct",) if self.entropy_correction else ()
+        kind = draw(("insert", "remove", "change", "regenerate", *correct), rng)
+        if kind == "correct":
+            others = [option for option in CORRECTIONS if option != parent["correction"]]
+            return replay(self, {**parent, "correction": draw(others, rng)})
         if kind == "remove" and tree.size == 1:
             kind = draw(("insert", "change"), rng)
         elif kind == "insert" and tree.size == self.max_nodes:
@@ -151,7 +168,7 @@ class Tree(Space):
             "change": self.change,
             "regenerate": self.regenerate,
         }
-        return self._with_parameters(mutations[kind](tree, rng), rng)
+        return self._with_parameters(mutations[kind](tree, rng), rng, parent)
 
     def crossover(self, mother: Decisions, father: Decisions, rng: np.random.Generator) -> Proposal:
         """The mother's tree with one subtree replaced by one of the father's that fits."""
@@ -159,7 +176,8 @@ class Tree(Space):
         path = draw(list(_nodes(tree)), rng)
         room = self.max_nodes - tree.size + _nodes(tree)[path].size
         given = {at: node for at, node in _nodes(_tree(father)).items() if node.size <= room}
-        return self._with_parameters(_replaced(tree, path, given[draw(list(given), rng)]), rng)
+        child = _replaced(tree, path, given[draw(list(given), rng)])
+        return self._with_parameters(child, rng, mother)
 
     def insert(self, tree: Node, rng: np.random.Generator) -> Node:
         """A new operator on a random edge, uniformly of those that leave at most `max_nodes`.
@@ -244,11 +262,15 @@ class Tree(Space):
         value = filled(node.operator, path.replace(".", "_"), scope, *arguments)
         return along(f"{path}.output", value)
 
-    def _with_parameters(self, tree: Node, rng: np.random.Generator) -> Proposal:
+    def _with_parameters(
+        self, tree: Node, rng: np.random.Generator, parent: Decisions | None = None
+    ) -> Proposal:
         edges = _edges(tree)
         count = int(draw(self._parameter_counts(edges), rng))
         chosen = sorted(rng.choice(len(edges), count, replace=False))
         answers = {"parameters": str(count)}
+        if self.entropy_correction:
+            answers["correction"] = parent["correction"] if parent else "none"
         for number, edge in enumerate(chosen, start=1):
             answers[f"parameter{number}"] = edges[edge]
         for path, node in _nodes(tree).items():
