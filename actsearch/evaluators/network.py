@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping
+from numbers import Real
 
 import torch
 from torch import Tensor, nn
 
+from ..errors import TaskError
 from ..primitives import Expr, inputs, module_of
 from ..primitives.analysis import initial_gain
 from .result import Status
@@ -88,7 +90,7 @@ class Network:
         self.optimizer = task.optimizer(self.model.parameters(), rate)
         self.schedule = task.schedule(self.optimizer, rate, total)
         self.generator = torch.Generator().manual_seed(seed)
-        self.batches = shuffled_batches(train, task.batch_size, self.generator)
+        self.batches = iter(task.batches(train, self.generator))
         self.device = train.inputs.device
         self.random_state = _random_state(self.device)
         self.done = 0
@@ -101,12 +103,13 @@ class Network:
 
         Raises:
             Ended: a loss that is not finite is seen.
+            TaskError: the task's batches end before the training.
         """
         _set_random_state(self.random_state, self.device)
         self.model.train()
         every = max(1, self.total // CURVE_POINTS)
         while self.done < steps:
-            batch, targets = next(self.batches)
+            batch, targets = self._next_batch()
             batch = self.task.augment(batch, self.generator)
             loss = self.task.loss(self.model(batch), targets)
             self.optimizer.zero_grad()
@@ -120,6 +123,15 @@ class Network:
                     raise Ended(Status.DIVERGED, loss_diverged(self.done, self.name))
                 self.curve.append((self.done, value))
         self.random_state = _random_state(self.device)
+
+    def _next_batch(self) -> tuple[Tensor, Tensor]:
+        try:
+            return next(self.batches)
+        except StopIteration:
+            raise TaskError(
+                f"batches() of task {type(self.task).__name__} ended after {self.done} of "
+                f"{self.total} steps; yield a batch for each step"
+            ) from None
 
     def score(self, split: Split) -> float:
         """The task's score on a split.
@@ -135,6 +147,28 @@ class Network:
             raise Ended(Status.DIVERGED, score_diverged(self.done, self.name))
         return score
 
+    def measures(self, split: Split) -> dict[str, float]:
+        """The task's figures beside the score; those that are not finite are left out.
+
+        Raises:
+            TaskError: the task gives something else than numbers by name.
+        """
+        self.model.eval()
+        with torch.no_grad():
+            figures = self.task.measures(self.model, split)
+        if not isinstance(figures, Mapping):
+            raise TaskError(f"{_of_measures(self.task)} a dict, got {type(figures).__name__}")
+        for name, figure in figures.items():
+            if not isinstance(name, str) or not isinstance(figure, Real):
+                raise TaskError(
+                    f"{_of_measures(self.task)} numbers by name, got {name!r}: {figure!r}"
+                )
+        return {name: float(figure) for name, figure in figures.items() if math.isfinite(figure)}
+
+
+def _of_measures(task: Task) -> str:
+    return f"measures() of task {type(task).__name__} must return"
+
 
 def of_network(name: str) -> str:
     """What a reason adds to say which of the task's networks is meant; nothing if it has one."""
@@ -149,19 +183,6 @@ def loss_diverged(steps: int, name: str = "") -> str:
 def score_diverged(steps: int, name: str = "") -> str:
     """The reason of a training whose score is not finite."""
     return f"score{of_network(name)} not finite at step {steps}"
-
-
-def shuffled_batches(
-    split: Split, batch_size: int, generator: torch.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of one size for ever, in a new order each epoch; a short rest is dropped."""
-    count = len(split.targets)
-    size = min(batch_size, count)
-    while True:
-        order = torch.randperm(count, generator=generator).to(split.inputs.device)
-        for start in range(0, count - size + 1, size):
-            chosen = order[start : start + size]
-            yield split.inputs[chosen], split.targets[chosen]
 
 
 def _random_state(device: torch.device) -> tuple[Tensor, ...]:

@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
 from ..errors import TaskError
-from ..primitives import ActivationSlot, Expr, Scope, inputs, moments, parameters, parse
-from .network import CURVE_POINTS, SCORED_AT_ONCE, built_model, loss_diverged, shuffled_batches
+from ..primitives import ActivationSlot, Expr, Scope, inputs, layer_words, parameters, parse
+from .network import CURVE_POINTS, SCORED_AT_ONCE, built_model, loss_diverged
 from .result import Job, Result, Status
 from .tasks import ActivationFactory, Splits, Task
-from .training import candidate_of, scored_split, standing_after
+from .tasks.splits import shuffled_batches
+from .training import Trainer, candidate_of, scored_split, standing_after
 
 
 def train_population(
@@ -31,7 +32,8 @@ def train_population(
 
     Each is what `Trainer` makes of its job, up to rounding in the stacked matrix products, as long
     as the task's optimiser treats every weight by itself, as Adam and SGD do. A network that a
-    threshold stops leaves the stack at its rung.
+    threshold stops leaves the stack at its rung. A task with an order of batches or measures of its
+    own is trained by `Trainer`, one job after the other: a stack has neither.
 
     Args:
         splits: on the device.
@@ -40,7 +42,7 @@ def train_population(
 
     Raises:
         TaskError: the jobs do not fit together, or have checks or several networks each; or a
-            candidate has moments, or reads other inputs than x: slots of a stack have one.
+            candidate is a layer, or reads other inputs than x: slots of a stack have one.
     """
     first = jobs[0]
     alike = all(_common(job) == _common(first) for job in jobs)
@@ -49,14 +51,22 @@ def train_population(
             f"job {first.key} and {len(jobs) - 1} others cannot be stacked: learning rate, rungs "
             "and split must be the same, and no rung may have a schedule of its own"
         )
-    if task.anchors or any(job.protocols or moments(parse(job.formula)) for job in jobs):
+    if task.anchors or any(job.protocols or layer_words(parse(job.formula)) for job in jobs):
         raise TaskError(
             f"job {first.key} and {len(jobs) - 1} others cannot be stacked: a stack has no "
             "moments, no anchors and no rejection protocols; train them one at a time"
         )
+    if not _stacks(task):
+        trainer = Trainer(task, device, _splits=splits)
+        return [trainer(job) for job in jobs]
     devices = [] if device == "cpu" else [torch.device(device)]
     with torch.random.fork_rng(devices=devices):
         return _Stack(task, splits, jobs, device).train()
+
+
+def _stacks(task: Task) -> bool:
+    """Whether the task leaves to the stack what a stack does in its own way."""
+    return type(task).batches is Task.batches and type(task).measures is Task.measures
 
 
 def _common(job: Job) -> tuple[object, ...]:

@@ -11,10 +11,11 @@ import time
 import torch
 from torch import nn
 
-from .network import Network, of_network, shuffled_batches
+from .network import Network, of_network
 from .result import Check, Protocols
 from .stability import gradient_norm_ascent
 from .tasks import Split, Task
+from .tasks.splits import shuffled_batches
 
 EXAMPLES = 32
 """Most examples in the batch of the ascent."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -136,6 +137,8 @@ class Result:
         checks: what the protocols found, in the order in which they were made.
         parts: the score of each anchor at the last rung reached, in the task's order; empty if the
             task has one network.
+        measures: the task's figures beside the score of a complete training, all finite; means over
+            the anchors.
     """
 
     key: str
@@ -146,6 +149,7 @@ class Result:
     seconds: float = 0.0
     checks: tuple[Check, ...] = ()
     parts: tuple[float, ...] = ()
+    measures: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     @property
     def score(self) -> float | None:
@@ -165,7 +169,7 @@ class Result:
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Result:
-        """The result of `dataclasses.asdict` or its JSON, also of one before `checks`."""
+        """The result of `dataclasses.asdict` or its JSON, also of one before `measures`."""
         return cls(
             key=record["key"],
             status=Status(record["status"]),
@@ -175,4 +179,5 @@ class Result:
             seconds=record["seconds"],
             checks=tuple(Check(**check) for check in record.get("checks", ())),
             parts=tuple(record.get("parts", ())),
+            measures=dict(record.get("measures", {})),
         )

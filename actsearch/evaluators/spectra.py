@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..primitives import Expr
-from .network import activation_of, built_model, network_names, shuffled_batches
+from .network import activation_of, built_model, network_names
 from .tasks import Splits, Task, check_splits
+from .tasks.splits import shuffled_batches
 
 BINS = 64
 LOWEST, HIGHEST = -44.0, 20.0

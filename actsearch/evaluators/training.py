@@ -71,6 +71,7 @@ class Trainer:
             seconds=time.perf_counter() - started,
             checks=tuple(attempt.checks),
             parts=attempt.parts if self.task.anchors else (),
+            measures=attempt.measures,
         )
 
 
@@ -85,6 +86,7 @@ class _Attempt:
         self.scores: list[float] = []
         self.parts: tuple[float, ...] = ()
         self.checks: list[Check] = []
+        self.measures: dict[str, float] = {}
 
     def run(self) -> None:
         """Climb the rungs.
@@ -98,6 +100,7 @@ class _Attempt:
             if number == 0 and self.job.protocols is not None:
                 self._check(self.job.protocols)
             self._climb(number, rung)
+        self.measures = self._measured()
 
     def _begin(self, total: int) -> None:
         """All networks at their initial weights, before a schedule of so many steps."""
@@ -150,6 +153,16 @@ class _Attempt:
         status, reason = standing_after(self.job, number, score, rung.steps)
         if status is not Status.COMPLETE:
             raise Ended(status, reason)
+
+    def _measured(self) -> dict[str, float]:
+        """The task's measures; of several networks the means of those that all have."""
+        scored = scored_split(self.splits, self.job)
+        first, *others = [network.measures(scored) for network in self.networks]
+        return {
+            name: fmean([figure, *(other[name] for other in others)])
+            for name, figure in first.items()
+            if all(name in other for other in others)
+        }
 
     def curve(self) -> tuple[tuple[int, float], ...]:
         """(steps, training loss), as far as all networks got; the mean of theirs."""

@@ -116,7 +116,7 @@ def test_a_layer_is_timed_on_examples_of_64_positions(name: str) -> None:
     assert 4 <= found.saved_bytes < 9 < found.eager_saved_bytes
 
 
-@pytest.mark.parametrize("name", ["evonorm_s0", "evonorm_b0", "ln_gelu"])
+@pytest.mark.parametrize("name", ["evonorm_s0", "evonorm_b0", "ln_gelu", "cats", "gdn", "top_k"])
 def test_a_composed_layer_is_the_layer(name: str) -> None:
     expr = read_formula(name)
     x = torch.randn(5, 64, 7, dtype=torch.float64)
@@ -175,6 +175,14 @@ def test_a_layer_has_its_moments_and_a_pass_for_each_stretch_between_them() -> N
     # The argument of the one moment is a stretch of its own, that of the other is x.
     assert CostModel({**table, "forward_pass": 100.0}).cost(layer) == 257
     assert CostModel({**table, "cos": 1000.0}).cost(layer) == 1057
+
+
+def test_a_word_of_two_arguments_has_a_pass_for_each() -> None:
+    table = {**dict.fromkeys(ENTRIES, 0.0), "normal": 5.0}
+    assert CostModel(table).cost(parse("x + normal(sin(x), exp(x))")) == 5
+    # And one for the sum; a share is no tensor.
+    layer = parse("x + normal(sin(x), exp(x))*cutoff_token(x, 0.5)")
+    assert CostModel({**table, "forward_pass": 100.0}).cost(layer) == 305
 
 
 def test_a_shared_step_counts_once_in_each_pass() -> None:

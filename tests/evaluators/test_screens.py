@@ -15,7 +15,7 @@ from actsearch.evaluators.screens import (
     fingerprint,
     static_screen,
 )
-from actsearch.primitives import inputs, known_activations, read_formula
+from actsearch.primitives import baselines, inputs, known_activations, read_formula
 from actsearch.primitives.spaces import UnaryBinary
 
 
@@ -57,10 +57,10 @@ def test_limits_are_settings() -> None:
     assert verdict("sigmoid(x)", lowest_chi=0.2).reason is Reason.MEAN_FIELD
 
 
-def test_known_activations_pass() -> None:
-    for known in known_activations().values():
-        if inputs(known.expr) == ("x",) and known.name != "identity":
-            assert static_screen(known.expr, StaticLimits()).accepted, known.name
+def test_activations_that_searches_are_compared_with_pass() -> None:
+    others = ("sigmoid", "softplus", "prelu", "quick_gelu", "golu")
+    for known in [*baselines(), *(known_activations()[name] for name in others)]:
+        assert static_screen(known.expr, StaticLimits()).accepted, known.name
 
 
 def test_a_line_that_training_can_bend_passes() -> None:
@@ -95,7 +95,7 @@ def test_a_gate_is_rejected_for_a_reason_and_its_figure(
 
 
 def test_known_gates_pass() -> None:
-    known = [k for k in known_activations().values() if inputs(k.expr) == ("u", "v")]
+    known = [k for k in baselines(("u", "v")) if inputs(k.expr) == ("u", "v")]
     assert len(known) == 5
     for gate in known:
         assert static_screen(gate.expr, StaticLimits()).accepted, gate.name

@@ -17,6 +17,11 @@ MobileNetV2, an EfficientNet and a transformer; for layers that normalise and ac
     anchors-mnist1d-wide, anchors-digits-wide                 larger ones, for finals
     anchors-cifar10                                           the sizes of EvoNorm, for a GPU
 
+Tasks that ask for something else than accuracy after a long training (docs/tasks.md):
+    digits-continual   classes that arrive one after the other; what is forgotten
+    python-text        a transformer for characters of Python source; how sparse its FFNs are
+    mnist1d-quantised  the network of mnist1d in four bits with noise
+
 A user's own is a subclass of `Task` in a file, named FILE.py:Class; see docs/own-task.md.
 """
 

@@ -34,7 +34,7 @@ class Mnist1d(Task):
 
     steps = 400
     learning_rate = 3e-2
-    rungs = (Rung(100), Rung(200))
+    rungs: tuple[Rung, ...] = (Rung(100), Rung(200))
 
     def load(self) -> Splits:
         """inputs (N, 1, 40) float32, targets (N,) int64; N is 4000, 2000 and 4000."""

@@ -21,8 +21,11 @@ from .anchors import (
 )
 from .cifar10 import Cifar10
 from .digits import Digits
+from .digits_continual import DigitsContinual
 from .fashion_mnist import FashionMnist
 from .mnist1d import Mnist1d, Mnist1dMlp
+from .mnist1d_quantised import Mnist1dQuantised
+from .python_text import PythonText
 from .task import Task
 from .user_file import file_hash, load_class, one_line
 
@@ -38,6 +41,9 @@ TASKS: dict[str, type[Task]] = {
     "anchors-digits-wide": AnchorsDigitsWide,
     "anchors-fashion-mnist": AnchorsFashionMnist,
     "anchors-cifar10": AnchorsCifar10,
+    "digits-continual": DigitsContinual,
+    "python-text": PythonText,
+    "mnist1d-quantised": Mnist1dQuantised,
 }
 """The embedded tasks by name, the default first."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +85,19 @@ def check_splits(splits: Splits) -> Splits:
                     f"got {_describe(value)}"
                 )
     return splits
+
+
+def shuffled_batches(
+    split: Split, batch_size: int, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of one size for ever, in a new order each epoch; a short rest is dropped."""
+    count = len(split.targets)
+    size = min(batch_size, count)
+    while True:
+        order = torch.randperm(count, generator=generator).to(split.inputs.device)
+        for start in range(0, count - size + 1, size):
+            chosen = order[start : start + size]
+            yield split.inputs[chosen], split.targets[chosen]
 
 
 def hold_out(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

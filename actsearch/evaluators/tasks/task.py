@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 from actsearch.errors import TaskError
 from actsearch.evaluators.result import Rung
 
-from .splits import Splits
+from .splits import Split, Splits, shuffled_batches
 
 _WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -207,6 +207,28 @@ class Task:
     ) -> LRScheduler:
         """Learning rate over `steps`, stepped after each of them: one cycle up and down."""
         return OneCycleLR(optimizer, learning_rate, total_steps=steps)
+
+    def batches(self, split: Split, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """(inputs, targets) of one step after the other, at least `steps` of them.
+
+        By default batches of `batch_size`, in a new order each epoch; each is then augmented.
+
+        Args:
+            split: the training data, on the device where the model is.
+            generator: on the CPU; whatever is random comes from it alone.
+        """
+        return shuffled_batches(split, self.batch_size, generator)
+
+    def measures(self, model: nn.Module, split: Split) -> dict[str, float]:
+        """Figures beside the score, by name; nothing ranks by them. None by default.
+
+        Asked for once, at the end of a complete training.
+
+        Args:
+            model: trained, in evaluation mode; no gradients are recorded.
+            split: what the score was taken on.
+        """
+        return {}
 
     def augment(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
         """A training batch, changed at random by draws from `generator`; by default unchanged."""

@@ -77,6 +77,9 @@ def test_embedded_tasks_load_by_name(tmp_path):
         "anchors-digits-wide",
         "anchors-fashion-mnist",
         "anchors-cifar10",
+        "digits-continual",
+        "python-text",
+        "mnist1d-quantised",
     ]
     for name, task_class in TASKS.items():
         assert type(load_task(name, tmp_path if "cifar10" in name else None)) is task_class
