@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .dataflow import ACTIVATIONS, NORMS, regions
 from .errors import ConfigError
-from .primitives import Expr, inputs, moments, read_formula
+from .primitives import Expr, inputs, known_tensor_functions, moments, read_formula
 from .primitives.lowering.layer import GROUPS
 from .rewiring import Editor, Replacement, replace_activations, replace_norms
 
@@ -67,7 +67,8 @@ def convert(
     as in the authors' code of EvoNorm (arXiv:2004.02967); it is left where an activation comes
     later, as in a block that adds and then activates. `weight` and `bias` become `gamma` and
     `beta` if the formula has them by channel; running statistics become those of batch moments of
-    x. A formula without moments replaces activations alone.
+    x. A formula without moments replaces activations alone, and so does a known function of a
+    tensor, such as polynorm.
 
     Args:
         layer: a formula, a known name, or an expression, of x.
@@ -93,7 +94,8 @@ def convert(
     if boxes:
         editor.notes.append(f"not traced, other than parts of it: {', '.join(boxes)}")
     called = {id(part.called(node)) for part in parts for node in part.graph.nodes}
-    kinds = NORMS if moments(expr) else ACTIVATIONS
+    normalises = _normalises(expr)
+    kinds = NORMS if normalises else ACTIVATIONS
     unseen = [
         Replacement(name, type(module).__name__, "left", "no traced forward calls it")
         for name, module in editor.model.named_modules()
@@ -102,9 +104,15 @@ def convert(
     rows: list[Replacement] = []
     for part in parts:
         order = list(part.graph.nodes)
-        if moments(expr):
+        if normalises:
             found = replace_norms(editor, part, expr, groups)
         else:
-            found = replace_activations(editor, part, expr, example)
+            found = replace_activations(editor, part, expr, example, groups)
         rows += [found[node] for node in order if node in found]
     return Conversion(editor.model, tuple(dict.fromkeys(rows + unseen)), tuple(editor.notes))
+
+
+def _normalises(expr: Expr) -> bool:
+    """Whether it takes the place of a normalisation and an activation in one."""
+    rest = (row.expr for row in known_tensor_functions().values() if row.section != "layers")
+    return bool(moments(expr)) and expr not in rest

@@ -13,9 +13,10 @@ from torch.fx.passes.shape_prop import ShapeProp
 from .dataflow import BATCH_NORMS, TOKEN_NORMS, Region, can_be_edited
 from .errors import ConfigError
 from .evaluators.tasks.task import Affine
-from .primitives import Activation, Expr, Layer, Scope, moments, parameters
+from .primitives import Expr, Layer, Scope, layer_words, module_of, parameters
 from .primitives.expr import Input
-from .primitives.moments import MOMENTS, Kind, Over
+from .primitives.layer_words import LAYER_WORDS
+from .primitives.moments import Kind, Moment, Over
 
 _FIXED = "its forward branches on self.training or has optional arguments, and is not rewritten"
 
@@ -125,11 +126,15 @@ def replace_norms(editor: Editor, region: Region, expr: Expr, groups: int) -> Ro
 
 
 def replace_activations(
-    editor: Editor, region: Region, expr: Expr, example: Tensor | tuple[Tensor, ...] | None
+    editor: Editor,
+    region: Region,
+    expr: Expr,
+    example: Tensor | tuple[Tensor, ...] | None,
+    groups: int,
 ) -> Rows:
     """The function for each activation, with parameters of its own in each place."""
-    trained = parameters(expr)
-    by_channel = any(parameter.scope is Scope.CHANNEL for parameter in trained)
+    words, trained = layer_words(expr), parameters(expr)
+    by_channel = bool(words) or any(p.scope is Scope.CHANNEL for p in trained)
     if by_channel and example is not None and not region.name:
         _measure(region, example)
     rows: Rows = {}
@@ -140,9 +145,10 @@ def replace_activations(
             reason = "its number of channels is unclear; give an example of the input"
             rows[node] = _row(region, node, "left", reason)
         else:
-            made[node] = editor.adapted(Activation(expr, *(width or ())))
+            channels, dim = width or (None, 1)
+            made[node] = editor.adapted(module_of(expr, channels, dim, groups))
     in_graph = editor.needs_graph(region, set(made))
-    if trained:
+    if trained or words:
         in_graph |= {node for node in made if len(region.calls(region.called(node))) > 1}
     if in_graph and not can_be_edited(region):
         for node in in_graph:
@@ -214,10 +220,12 @@ def _layer(editor: Editor, expr: Expr, norm: Any, groups: int) -> nn.Module:
     if getattr(norm, "running_mean", None) is not None:
         mean, variance = norm.running_mean, norm.running_var
         seen = {Kind.MEAN: mean, Kind.STD: variance, Kind.RMS: variance + mean.square()}
-        for number, node in enumerate(moments(expr)):
-            moment = MOMENTS[node.operator.name]
-            if moment.over is Over.BATCH and node.arguments == (Input("x"),):
-                getattr(made, f"_running_{number}").copy_(seen[moment.kind])
+        for number, node in enumerate(layer_words(expr)):
+            word = LAYER_WORDS[node.operator.name]
+            if not isinstance(word, Moment) or word.over is not Over.BATCH:
+                continue
+            if node.arguments == (Input("x"),):
+                getattr(made, f"_running_{number}").copy_(seen[word.kind])
     return made
 
 

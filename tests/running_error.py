@@ -149,6 +149,18 @@ def _logaddexp(x: Any, y: Any) -> Any:
     return larger + _log1p(_exp(smaller - larger))
 
 
+def _log_cosh(x: Any) -> Any:
+    return abs(x) + _log1p(_exp(-2 * abs(x))) - mp.log(2) if x else mp.mpf(0)
+
+
+def _tanh_shrink(x: Any) -> Any:
+    return x if mp.isinf(x) else mp.mpf(x - _tanh(x))
+
+
+def _round(x: Any) -> Any:
+    return mp.nint(x) if mp.isfinite(x) else x
+
+
 def _selu(x: Any) -> Any:
     scale, alpha = mp.mpf(1.0507009873554805), mp.mpf(1.6732632423543772)
     return scale * (x if x > 0 else alpha * _expm1(x))
@@ -159,6 +171,7 @@ MEANINGS: dict[str, Callable[..., Any]] = {
     "abs": abs,
     "sign": _sign,
     "step": lambda x: (1 + _sign(x)) / 2,
+    "round": _round,
     "square": lambda x: x * x,
     "cube": lambda x: x * x * x,
     "sqrt": _sqrt,
@@ -172,6 +185,7 @@ MEANINGS: dict[str, Callable[..., Any]] = {
     "protected_log": lambda x: mp.log(abs(x) + mp.mpf(1e-7)),
     "softplus": _softplus,
     "log_sigmoid": lambda x: -_softplus(-x),
+    "log_cosh": _log_cosh,
     "sin": _sin,
     "cos": _cos,
     "sinc": _sinc,
@@ -180,6 +194,7 @@ MEANINGS: dict[str, Callable[..., Any]] = {
     "cosh": lambda x: (_exp(x) + _exp(-x)) / 2,
     "tanh": _tanh,
     "sech_squared": _sech_squared,
+    "tanh_shrink": _tanh_shrink,
     "asinh": _asinh,
     "atan": mp.atan,
     "relu": lambda x: max(x, mp.mpf(0)),
@@ -206,11 +221,14 @@ MEANINGS: dict[str, Callable[..., Any]] = {
     "protected_div": lambda x, y: _div(x, y + mp.mpf(1e-7)),
     "analytic_quotient": _analytic_quotient,
     "logaddexp": _logaddexp,
+    "surrogate": lambda x, y: x,
     "chain": lambda x, y: x * y if x and y else mp.mpf(0),
 }
 """Real functions with infinity; not a number where they are undefined or not computed here."""
 
-EXACT = frozenset(("neg", "abs", "sign", "step", "relu", "max", "min", "greater"))
+EXACT = frozenset(
+    ("neg", "abs", "sign", "step", "round", "relu", "max", "min", "greater", "surrogate")
+)
 _ULPS = 4
 # torch.special.i0e itself is up to 6 units off, and i1e 7.
 _MORE_ULPS = {"bessel_i0e": 8, "bessel_i1e": 8}

@@ -14,12 +14,14 @@ from torch import Tensor
 from torch.utils.benchmark import Timer
 
 from ..errors import ConfigError
-from ..primitives import Constant, Expr, Input, Parameter, Scope, inputs, module_of, moments
+from ..primitives import Constant, Expr, Input, Parameter, Scope, inputs, layer_words, module_of
+from ..primitives.layer_words import LAYER_WORDS
 from ..primitives.lowering import backends
 from ..primitives.lowering.layer import GROUPS, pieces
 from ..primitives.lowering.program import linearise, training_program
 from ..primitives.lowering.statistics import statistic
-from ..primitives.moments import MOMENTS, group_count
+from ..primitives.moments import Moment, group_count
+from ..primitives.tensor_words import Takes
 
 _TURNS, _SECONDS = range(10), 0.02
 _COUNTED_ROWS, _POSITIONS = 16, 64
@@ -94,7 +96,7 @@ def measure_cost(
 ) -> Cost:
     """Time the expression as a module, on normal inputs of shape (rows, channels).
 
-    A layer with moments is timed in training mode, on examples of 64 positions: (rows / 64,
+    A layer is timed in training mode, on examples of 64 positions: (rows / 64,
     channels, 64).
 
     Args:
@@ -112,7 +114,7 @@ def measure_cost(
         raise ConfigError(f"'{expr}' reads no input, so it has no cost per element")
     shape = _shape(elements, channels)
     small_shape: tuple[int, ...] = (_COUNTED_ROWS, shape[1])
-    if moments(expr):
+    if layer_words(expr):
         shape = (-(-shape[0] // _POSITIONS), shape[1], _POSITIONS)
         small_shape = (_COUNTED_ROWS, shape[1], _POSITIONS)
     check_device(device)
@@ -122,7 +124,7 @@ def measure_cost(
     read, final = pieces(expr)
     steps = sum(
         len(training_program(part)[0].instructions) * eager + 1
-        for part in (final, *(argument for _, argument in read))
+        for part in (final, *(argument for step in read for argument in step.arguments))
     )
     _check_room(shape, len(names), steps, dtype, device)
     module = module_of(expr, channels=shape[1]).to(device=device, dtype=dtype)
@@ -185,13 +187,20 @@ def composition(
                 slots.append(wide[0].new_full(size, initial).requires_grad_())
     for instruction in program.instructions:
         arguments = [slots[a] for a in instruction.arguments]
-        moment = MOMENTS.get(instruction.operator.name)
-        if moment is None:
+        word = LAYER_WORDS.get(instruction.operator.name)
+        if word is None:
             slots.append(instruction.operator.value(*arguments))
+            continue
+        shape = wide[0].shape
+        if isinstance(word, Moment):
+            groups = group_count(shape[1], GROUPS)
+            found = statistic(word, arguments[0].expand(shape), 1, groups)
         else:
-            whole = arguments[0].expand(wide[0].shape)
-            groups = group_count(whole.shape[1], GROUPS)
-            slots.append(statistic(moment, whole, 1, groups).expand(whole.shape))
+            given = list(zip(word.takes, arguments, strict=True))
+            read = [a.expand(shape) for takes, a in given if takes is Takes.TENSOR]
+            shares = [float(a) for takes, a in given if takes is Takes.SHARE]
+            found = word.module(shape[1], 1, *shares).to(wide[0])(*(read or wide[:1]))
+        slots.append(found.expand(shape))
     return slots[program.outputs[0]]
 
 

@@ -15,17 +15,19 @@ from torch import Tensor
 
 from ..errors import ConfigError
 from ..primitives import OPERATORS, Apply, Expr, Input, Parameter, Scope, parameters, read_formula
+from ..primitives.layer_words import LAYER_WORDS
 from ..primitives.lowering import backends
 from ..primitives.lowering.layer import pieces
 from ..primitives.lowering.program import forward_program, gradient_program
 from ..primitives.lowering.statistics import statistic
-from ..primitives.moments import MOMENTS, Moment
+from ..primitives.moments import Moment
+from ..primitives.tensor_words import Takes, TensorWord
 from .cost import check_device, timers
 
 FORWARD_PASS, BACKWARD_PASS, PARAMETER = "forward_pass", "backward_pass", "parameter"
 """Entries of the table besides those of the operators: reading and writing of each pass, and the
 gradient of one trainable parameter."""
-ENTRIES = (FORWARD_PASS, BACKWARD_PASS, PARAMETER, *OPERATORS, *MOMENTS)
+ENTRIES = (FORWARD_PASS, BACKWARD_PASS, PARAMETER, *OPERATORS, *LAYER_WORDS)
 REFERENCE = "relu"
 
 # On a CPU 100 kB, which the C library keeps for the next tensor: new memory from the system costs
@@ -49,7 +51,7 @@ class CostModel:
 
     def cost(self, expr: Expr) -> float:
         """Nanoseconds per element of a forward and a backward pass, each shared step once; of a
-        layer, a pass for each stretch between moments.
+        layer, a pass for each stretch between its words.
 
         Raises:
             ConfigError: the table lacks an operator.
@@ -57,9 +59,10 @@ class CostModel:
         read, final = pieces(expr)
         names = [
             *(PARAMETER for _ in parameters(expr)),
-            *(moment.operator.name for moment, _ in read),
+            *(step.word.operator.name for step in read),
         ]
-        for part in (final, *(argument for _, argument in read if argument != Input("x"))):
+        arguments = [argument for step in read for argument in step.arguments]
+        for part in (final, *(argument for argument in arguments if argument != Input("x"))):
             steps = (*forward_program(part).instructions, *gradient_program(part).instructions)
             names += [FORWARD_PASS, BACKWARD_PASS, *(step.operator.name for step in steps)]
         missing = next((name for name in names if name not in self.table), None)
@@ -106,7 +109,7 @@ def measure_operators(device: str = "cpu") -> dict[str, float]:
     def steps(expr: Expr) -> float:
         return sum(table[step.operator.name] for step in gradient_program(expr).instructions)
 
-    for name, seconds in zip(MOMENTS, _moment_ns(device, threads), strict=True):
+    for name, seconds in zip(LAYER_WORDS, _word_ns(device, threads), strict=True):
         table[name] = seconds
     table[FORWARD_PASS] = ns["scaled"] - table["mul"]
     table[BACKWARD_PASS] = ns["backward"] - steps(slope_only)
@@ -114,21 +117,33 @@ def measure_operators(device: str = "cpu") -> dict[str, float]:
     return {name: round(max(table[name], _LEAST), 4) for name in ENTRIES}
 
 
-def _moment_ns(device: str, threads: int) -> list[float]:
-    """Of each moment, forward and backward, on examples of 64 positions."""
+def _word_ns(device: str, threads: int) -> list[float]:
+    """Of each word of a layer, forward and backward, on examples of 64 positions."""
     generator = torch.Generator().manual_seed(0)
     rows = 64 if device == "cpu" else 4096
     x = torch.randn(rows, _CHANNELS, 64, generator=generator).to(device).requires_grad_()
 
-    def both(moment: Moment) -> Callable[[], object]:
+    def both(word: Moment | TensorWord) -> Callable[[], object]:
         def run() -> object:
-            found = statistic(moment, x, 1, _GROUPS).expand(x.shape)
-            return torch.autograd.grad(found, x, ones)
+            found = value(word).expand(x.shape)
+            return torch.autograd.grad(found, x, ones) if found.requires_grad else found
 
         return run
 
+    def value(word: Moment | TensorWord) -> Tensor:
+        if isinstance(word, Moment):
+            return statistic(word, x, 1, _GROUPS)
+        found: Tensor = modules[word.operator.name](*[x] * (word.takes.count(Takes.TENSOR) or 1))
+        return found
+
+    modules = {
+        name: word.module(_CHANNELS, 1, *[0.5] * word.takes.count(Takes.SHARE)).to(device)
+        for name, word in LAYER_WORDS.items()
+        if isinstance(word, TensorWord)
+    }
+
     ones = torch.ones_like(x)
-    found = _least_seconds([both(moment) for moment in MOMENTS.values()], threads)
+    found = _least_seconds([both(word) for word in LAYER_WORDS.values()], threads)
     return [seconds / x.numel() * 1e9 for seconds in found]
 
 

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from ..primitives.analysis.gaussian import gaussian_points, moments_from
 from ..primitives.expr import Expr, inputs, parameters
+from ..primitives.layer_words import layer_words, reads_batch
 from ..primitives.lowering.eager import value_and_gradients, value_and_slopes
-from ..primitives.moments import moments, reads_batch
 from .layer_screens import layer_fingerprint, layer_screen
 from .verdict import ACCEPTED, Reason, StaticLimits, Verdict
 
@@ -30,9 +30,9 @@ def static_screen(expr: Expr, limits: StaticLimits) -> Verdict:
     A function of u and v must depend on each of them, and not be affine in both together.
     Trainable parameters are at their initial values; a candidate that is a straight line there
     passes if it bends at a second setting, as max(x, beta*x) does, which starts at beta = 1.
-    A formula with moments is judged as a layer.
+    A formula with words of a layer is judged as one.
     """
-    if moments(expr):
+    if layer_words(expr):
         if reads_batch(expr) and not limits.batch_statistics:
             return Verdict(Reason.BATCH, "reads other examples of the batch")
         return layer_screen(expr, limits)
@@ -171,7 +171,7 @@ def fingerprint(expr: Expr) -> np.ndarray:
         two. Large entries are compressed, so that differences are relative where the function is
         large.
     """
-    if moments(expr):
+    if layer_words(expr):
         return layer_fingerprint(expr)
     names = inputs(expr)
     coarse = len(names) == 2

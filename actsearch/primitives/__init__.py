@@ -14,10 +14,11 @@ from .expr import (
     parameters,
 )
 from .format import infix
+from .layer_words import layer_words, reads_batch
 from .lowering.activation import Activation, ActivationSlot
 from .lowering.eager import evaluate, value_and_slopes
 from .lowering.layer import Layer, module_of
-from .moments import moments, reads_batch
+from .moments import moments
 from .operator import Operator
 from .operators import OPERATORS, operator
 from .parse import parse
@@ -27,6 +28,7 @@ from .zoo import (
     known_activations,
     known_functions,
     known_layers,
+    known_tensor_functions,
     read_formula,
 )
 
@@ -53,6 +55,8 @@ __all__ = [
     "known_activations",
     "known_functions",
     "known_layers",
+    "known_tensor_functions",
+    "layer_words",
     "module_of",
     "moments",
     "node_count",

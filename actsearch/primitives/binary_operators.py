@@ -103,6 +103,16 @@ BINARY = (
         CLASSICAL,
     ),
     Operator(
+        "surrogate",
+        2,
+        "the value of x with the slope of y",
+        lambda sp, x, y: x,
+        functions.surrogate,
+        ("0", "1"),
+        lambda dx, dy: dx,
+        "straight-through estimators, Bengio et al. 2013, arXiv:1308.3432",
+    ),
+    Operator(
         "chain",
         2,
         "x y, and 0 where either is 0",

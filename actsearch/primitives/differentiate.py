@@ -7,6 +7,7 @@ from functools import cache, lru_cache
 
 from ..errors import DerivativeError
 from .expr import Apply, Constant, Expr, Input, Parameter, postorder, substitute
+from .layer_words import LAYER_WORDS
 from .moments import MOMENTS
 from .operator import Operator
 from .operators import OPERATORS
@@ -51,6 +52,10 @@ def _slopes(operator: Operator) -> tuple[Expr, ...]:
         if operator.name in MOMENTS:
             raise DerivativeError(
                 f"'{operator.name}' is a moment of a whole layer and has no slope at one point"
+            )
+        if operator.name in LAYER_WORDS:
+            raise DerivativeError(
+                f"'{operator.name}' reads a whole tensor and has no slope at one point"
             )
         raise DerivativeError(
             f"operator '{operator.name}' is itself a derivative and has none in closed form; "

@@ -90,11 +90,6 @@ def moments(expr: Expr) -> tuple[Apply, ...]:
     )
 
 
-def reads_batch(expr: Expr) -> bool:
-    """Whether an example's value depends on other examples of its batch."""
-    return any(MOMENTS[node.operator.name].over is Over.BATCH for node in moments(expr))
-
-
 def without_affine(expr: Expr) -> Expr:
     """A layer without its last scale and shift, gamma * layer + beta, if it has both at their
     start and reads them nowhere else; else the formula itself."""

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from .binary_operators import BINARY
 from .moments import MOMENTS
 from .operator import Operator
+from .tensor_words import TENSOR_WORDS
 from .unary_operators import UNARY
 
 OPERATORS: dict[str, Operator] = {record.name: record for record in (*UNARY, *BINARY)}
@@ -20,8 +21,9 @@ OPERATORS: dict[str, Operator] = {record.name: record for record in (*UNARY, *BI
 WORDS: dict[str, Operator] = {
     **OPERATORS,
     **{name: moment.operator for name, moment in MOMENTS.items()},
+    **{name: word.operator for name, word in TENSOR_WORDS.items()},
 }
-"""All that a formula may apply: operators, and the moments of a layer."""
+"""All that a formula may apply: operators, moments, and other words that read a whole tensor."""
 
 
 def operator(name: str) -> Operator:

@@ -7,11 +7,15 @@ Grammar (`**` is `^`; the power binds tightest and to the right):
     negation = "-" negation | power
     power    = atom [ "^" negation ]
     atom     = NUMBER | "(" sum ")" | NAME | NAME "(" sum { "," sum } ")"
+             | NAME "(" [ sum { "," sum } "," ] value { "," value } ")"
              | NAME "[" ["-"] NUMBER [ "," ("channel" | "tensor") ] "]"
+    value    = NAME "=" sum
 
 A name is an input (`x`; or `u` and `v`), `pi`, an operator, a known function given by the caller,
 or a trainable parameter, which is written with its initial value, as `beta[1]` or
-`beta[0.25, channel]`; once it has been written so, `beta` alone means the same one.
+`beta[0.25, channel]`; once it has been written so, `beta` alone means the same one. A call may
+give parameters of a known function other values, a number or a trainable parameter each, as in
+`snake(2*x, a=5)`; then it may leave out the inputs, and `snake(a=5)` is `snake(x, a=5)`.
 """
 
 from __future__ import annotations
@@ -20,6 +24,9 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from typing import NoReturn
+
+import torch
+from torch import Tensor
 
 from ..errors import ParseError
 from .expr import (
@@ -33,9 +40,10 @@ from .expr import (
     inputs,
     node_count,
     parameters,
+    postorder,
 )
-from .expr import substitute as substitute_in
-from .moments import moments
+from .layer_words import layer_problem, layer_words
+from .named_function import NamedFunction
 from .operators import WORDS, did_you_mean
 
 MAX_LENGTH = 10_000
@@ -45,7 +53,7 @@ MAX_NODES = 1_000
 _INPUTS = ("x", "u", "v")
 _TOKEN = re.compile(
     r"(?P<number>(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
-    r"|(?P<sign>\*\*|[-+*/^(),\[\]])",
+    r"|(?P<sign>\*\*|[-+*/^(),=\[\]])",
     re.ASCII,
 )
 _SHOWN = 60
@@ -53,15 +61,15 @@ _SHOWN = 60
 
 def parse(
     text: str,
-    functions: Mapping[str, Expr] | None = None,
+    functions: Mapping[str, NamedFunction] | None = None,
     input_names: tuple[str, ...] = _INPUTS,
 ) -> Expr:
     """Read a formula in call form or infix.
 
     Args:
         text: for example `mul(x, sigmoid(mul(1.702, x)))` or `x*sigmoid(1.702*x)`.
-        functions: known functions of `x` that may be called by name, such as `silu`.
-        input_names: names that stand for inputs.
+        functions: known functions that may be called by name, such as `silu`.
+        input_names: names that stand for inputs, or for fixed parameters of a known function.
 
     Raises:
         ParseError: the text is not a formula, or is longer than MAX_LENGTH characters, deeper
@@ -80,16 +88,16 @@ def parse(
         raise ParseError(
             f"formula mixes the inputs {', '.join(used)}; use x alone, or u and v for a gated unit"
         )
-    if moments(expr) and not {"u", "v"}.isdisjoint(used) and input_names == _INPUTS:
-        raise ParseError(
-            f"formula has the moment {moments(expr)[0]} and reads {', '.join(used)}; "
-            "a layer reads x"
-        )
+    problem = layer_problem(expr) if input_names == _INPUTS else ""
+    if problem:
+        raise ParseError(problem)
     return expr
 
 
 class _Parser:
-    def __init__(self, text: str, functions: Mapping[str, Expr], input_names: tuple[str, ...]):
+    def __init__(
+        self, text: str, functions: Mapping[str, NamedFunction], input_names: tuple[str, ...]
+    ):
         self.text = text
         self.functions = functions
         self.input_names = input_names
@@ -157,6 +165,8 @@ class _Parser:
             hint = ""
             if word == ")":
                 hint = "; every ')' needs its '('"
+            elif word == "=":
+                hint = "; '=' stands in a call, as in snake(a=5)"
             elif kind != "sign" or word == "(":
                 hint = "; a product is written with '*'"
             self.fail(f"expected an operator or the end, got '{_short(word)}'", offset, hint)
@@ -227,34 +237,87 @@ class _Parser:
 
     def call(self, name: str, offset: int) -> Expr:
         self.enter(offset)
-        arguments = [self.sum()]
-        while self.take(","):
-            arguments.append(self.sum())
+        arguments: list[Expr] = []
+        values: dict[str, tuple[Expr, int]] = {}
+        while (not arguments and not values) or self.take(","):
+            self.argument(name, arguments, values)
         self.expect(")")
         self.level -= 1
-        if name in WORDS:
-            arity = WORDS[name].arity
-            self.check_arity(name, arity, len(arguments), offset)
+        if name in WORDS and not (values and name in self.functions):
+            for value_name, (_, place) in values.items():
+                self.fail(f"'{name}' has no parameter '{_short(value_name)}'", place)
+            self.check_arity(name, WORDS[name].arity, len(arguments), offset)
             return self.apply(name, tuple(arguments), offset)
         if name in self.functions:
-            self.check_arity(name, 1, len(arguments), offset)
-            return self.expand(name, arguments[0], offset)
+            return self.expand(name, arguments, values, offset)
         known = [*WORDS, *self.functions]
         self.fail(f"unknown operator '{_short(name)}'", offset, did_you_mean(name, known))
 
-    def check_arity(self, name: str, arity: int, got: int, offset: int) -> None:
+    def argument(
+        self, name: str, arguments: list[Expr], values: dict[str, tuple[Expr, int]]
+    ) -> None:
+        """Read one argument of a call, or one value for a parameter."""
+        kind, word, offset = self.token
+        if kind != "name" or self.tokens[self.position + 1][1] != "=":
+            if values:
+                self.fail("an argument without a name stands after one with a name", offset)
+            arguments.append(self.sum())
+            return
+        self.position += 2
+        if word in values:
+            self.fail(f"'{_short(word)}' is given twice in '{_short(name)}'", offset)
+        values[word] = self.sum(), offset
+
+    def check_arity(self, name: str, arity: int, got: int, offset: int, hint: str = "") -> None:
         if got != arity:
             plural = "s" if arity > 1 else ""
-            self.fail(f"'{name}' takes {arity} argument{plural}, got {got}", offset)
+            self.fail(f"'{name}' takes {arity} argument{plural}, got {got}", offset, hint)
 
-    def expand(self, name: str, argument: Expr, offset: int) -> Expr:
-        body = self.functions[name]
-        if inputs(body) != ("x",):
-            self.fail(f"'{name}' is not a function of one input and cannot be called here", offset)
-        for inner in parameters(body):
+    def expand(
+        self,
+        name: str,
+        arguments: list[Expr],
+        values: Mapping[str, tuple[Expr, int]],
+        offset: int,
+    ) -> Expr:
+        function = self.functions[name]
+        settable = function.settable
+        if arguments or not values:
+            hint = ""
+            if settable and len(arguments) > len(function.inputs):
+                own = ", ".join(function.inputs)
+                hint = f"; a parameter is given by its name, as in {name}({own}, {settable[0]}=2)"
+            self.check_arity(name, len(function.inputs), len(arguments), offset, hint)
+        else:
+            arguments = [Input(own) for own in function.inputs]
+        checked = {}
+        for given, (value, place) in values.items():
+            if given not in settable:
+                has = f"; it has {', '.join(settable)}" if settable else "; it has none"
+                hint = did_you_mean(given, settable) or has
+                self.fail(f"'{name}' has no parameter '{_short(given)}'", place, hint)
+            checked[given] = self.value(name, given, value, place)
+        applied = function.applied(dict(zip(function.inputs, arguments, strict=True)), checked)
+        for inner in parameters(applied):
             if self.parameters.setdefault(inner.name, inner) != inner:
                 self.conflict(inner.name, offset)
-        return self.limited(substitute_in(body, {Input("x"): argument}), offset)
+        return self.limited(applied, offset)
+
+    def value(self, name: str, given: str, value: Expr, offset: int) -> Expr:
+        """What a call gives for a parameter; a sum of numbers and the like is one number."""
+        is_fixed_parameter = isinstance(value, Input) and value.name not in _INPUTS
+        if isinstance(value, Parameter) or is_fixed_parameter:
+            return value
+        if inputs(value) or parameters(value) or layer_words(value):
+            self.fail(
+                f"'{_short(given)}' of '{name}' must be a number or a trainable parameter",
+                offset,
+                f", as in {name}({given}=2) or {name}({given}=beta[2])",
+            )
+        number = _number(value)
+        if not math.isfinite(number):
+            self.fail(f"'{_short(given)}' of '{name}' must be finite, got {number}", offset)
+        return Constant(number)
 
     def parameter(self, name: str, offset: int) -> Expr:
         if name in self.input_names or name in WORDS or name in self.functions or name == "pi":
@@ -291,11 +354,24 @@ class _Parser:
         if name in self.parameters:
             return self.parameters[name]
         if name in WORDS or name in self.functions:
-            self.fail(f"'{name}' needs its argument, as in {name}(x)", offset)
-        known = [*self.input_names, *WORDS, *self.functions, *self.parameters]
+            known = self.functions.get(name)
+            own = ", ".join(known.inputs) if known and name not in WORDS else "x"
+            self.fail(f"'{name}' needs its argument, as in {name}({own})", offset)
+        names = [*self.input_names, *WORDS, *self.functions, *self.parameters]
         shown = _short(name)
-        hint = did_you_mean(name, known) or f"; a trainable parameter is written {shown}[1]"
+        hint = f"; a trainable parameter is written {shown}[1]{did_you_mean(name, names)}"
         self.fail(f"unknown name '{shown}'", offset, hint)
+
+
+def _number(expr: Expr) -> float:
+    """A formula of numbers alone, in float64."""
+    built: dict[Expr, Tensor] = {}
+    for node in postorder(expr):
+        if isinstance(node, Constant):
+            built[node] = torch.tensor(node.value, dtype=torch.float64)
+        elif isinstance(node, Apply):
+            built[node] = node.operator.value(*(built[a] for a in node.arguments))
+    return float(built[expr])
 
 
 def _short(word: str) -> str:

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from .expr import Apply, Constant, Expr, Input, Parameter, inputs, parameters, postorder
+from .layer_words import layer_words
 from .lowering.eager import evaluate
-from .moments import moments
 from .operators import OPERATORS
 
 _INPUTS = ("x", "u", "v")
@@ -44,7 +44,7 @@ def to_sympy(expr: Expr) -> Any:
                 built[node] = _sympy_number(value)
             case Apply(operator, arguments):
                 # Left to sympy, 9^(9^(9^9)) would be computed digit by digit.
-                if not inputs(node) and not parameters(node) and not moments(node):
+                if not inputs(node) and not parameters(node) and not layer_words(node):
                     built[node] = _sympy_number(_folded(node))
                     continue
                 try:
@@ -186,7 +186,7 @@ class _Reader:
         """Terms in sympy's order of printing; negated ones are subtracted; exp(a) - 1 is expm1."""
         constant, rest = node.as_coeff_Add()
         terms = sorted(self.sp.Add.make_args(rest), key=self.sp.default_sort_key)
-        shown: list[tuple[bool, Expr]] = []
+        shown: list[tuple[bool, Expr]] = [(False, made) for made in self.rounded(terms)]
         for term in terms:
             absorbed = self.absorbed(constant, *term.as_coeff_Mul())
             if absorbed is not None:
@@ -206,6 +206,21 @@ class _Reader:
                 total = _apply("sub" if negative else "add", total, value)
         assert total is not None
         return total
+
+    def rounded(self, terms: list[Any]) -> list[Expr]:
+        """Take c floor(a/2 + 1/4) + c ceiling(a/2 - 1/4) out of the terms, as c round(a)."""
+        sp, found = self.sp, []
+        for term in list(terms):
+            factor, lower = term.as_coeff_Mul()
+            if not isinstance(lower, sp.floor):
+                continue
+            doubled = 2 * lower.args[0] - sp.Rational(1, 2)
+            upper = factor * sp.ceiling(doubled / 2 - sp.Rational(1, 4))
+            if upper in terms:
+                terms.remove(term)
+                terms.remove(upper)
+                found.append(self.scaled(factor, _apply("round", self.read(doubled))))
+        return found
 
     def absorbed(self, constant: Any, coefficient: Any, term: Any) -> tuple[bool, Expr] | None:
         """constant + coefficient * term as one operator that does not cancel in its tail.
@@ -319,6 +334,8 @@ class _Reader:
         inner = _exponent_of_one_plus_exp(sp, argument)
         if inner is not None:
             return _apply("softplus", self.read(inner))
+        if isinstance(argument, sp.cosh):
+            return _apply("log_cosh", self.read(argument.args[0]))
         if isinstance(argument, sp.Add):
             if len(argument.args) == 2 and all(isinstance(a, sp.exp) for a in argument.args):
                 one, other = sorted(argument.args, key=sp.default_sort_key)

@@ -29,6 +29,16 @@ UNARY = (
         bounded,
         CLASSICAL,
     ),
+    Operator(
+        "round",
+        1,
+        "nearest whole number, half to even",
+        lambda sp, x: sp.floor(x / 2 + sp.Rational(1, 4)) + sp.ceiling(x / 2 - sp.Rational(1, 4)),
+        torch.round,
+        ("0",),
+        same,
+        CLASSICAL,
+    ),
     Operator("square", 1, "x^2", lambda sp, x: x**2, torch.square, ("mul(2, x)",), power(2), BOTH),
     Operator(
         "cube",
@@ -142,6 +152,16 @@ UNARY = (
         same,
         PANGAEA,
     ),
+    Operator(
+        "log_cosh",
+        1,
+        "ln(cosh(x))",
+        lambda sp, x: sp.log(sp.cosh(x)),
+        functions.log_cosh,
+        ("tanh(x)",),
+        same,
+        CLASSICAL,
+    ),
     # periodic and hyperbolic
     Operator("sin", 1, "sin(x)", lambda sp, x: sp.sin(x), torch.sin, ("cos(x)",), bounded, SWISH),
     Operator(
@@ -205,6 +225,16 @@ UNARY = (
         functions.sech_squared,
         ("mul(-2, mul(tanh(x), sech_squared(x)))",),
         bounded,
+        CLASSICAL,
+    ),
+    Operator(
+        "tanh_shrink",
+        1,
+        "x - tanh(x)",
+        lambda sp, x: x - sp.tanh(x),
+        functions.tanh_shrink,
+        ("square(tanh(x))",),
+        same,
         CLASSICAL,
     ),
     Operator(

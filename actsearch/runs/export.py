@@ -22,6 +22,7 @@ from actsearch.primitives import (
     Scope,
     infix,
     inputs,
+    layer_words,
     moments,
     parameters,
 )
@@ -112,9 +113,10 @@ def docstring(
     """Docstring of an exported module: formula, origin, use, and then the notes, a line each."""
     names = _inputs(expr)
     kind, name, needs_channels = "an activation function", "activation", _per_channel(expr)
+    if layer_words(expr):
+        kind, name, needs_channels = "a function of a whole tensor,", "layer", True
     if moments(expr):
-        kind, name = "a layer that takes the place of normalisation and activation,", "layer"
-        needs_channels = True
+        kind = "a layer that takes the place of normalisation and activation,"
     lines = [f'r"""{class_name}, {kind} found by actsearch.', "", "Formula:"]
     lines += _folded(infix(expr))
     lines += ["", "Canonical form, which actsearch reads:", *_folded(str(expr))]

@@ -1,20 +1,24 @@
-"""A layer, a formula with moments, as one Python module that needs torch alone.
+"""A layer, a formula with words that read a whole tensor, as one Python module that needs torch
+alone.
 
-Between its moments a layer is a function of numbers, written as `export` writes one, with its
-slopes in closed form.
+Between its words a layer is a function of numbers, written as `export` writes one, with its slopes
+in closed form. A moment becomes a function; the source of a word that is a module is copied.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from actsearch.primitives import Expr, Parameter, Scope, infix, inputs, moments, parameters
+from actsearch.primitives import Expr, Parameter, Scope, infix, inputs, parameters
 from actsearch.primitives.expr import Input
+from actsearch.primitives.layer_words import word_names
 from actsearch.primitives.lowering import functions
-from actsearch.primitives.lowering.layer import GROUPS, MOMENTUM, pieces
+from actsearch.primitives.lowering.layer import GROUPS, pieces
 from actsearch.primitives.lowering.program import backward_program, forward_program
-from actsearch.primitives.moments import EPSILON, MOMENTS, Kind, Moment, Over
+from actsearch.primitives.moments import MOMENTS, Kind, Moment, Over
+from actsearch.primitives.tensor_words import TENSOR_WORDS, TensorWord
 
 from .export import (
     TAKEN,
@@ -28,11 +32,15 @@ from .export import (
     slopes_function,
     value_function,
 )
+from .export_moment import moment_function
 
 _NOTES = (
     "Needs torch alone. Takes (N, C), (N, C, L), (N, C, H, W) and so on, (N, T, C) with dim=-1.",
     "Computes in float32 where the input or autocast is half precision, and rounds once. Between",
     "moments only what is read is saved for the backward pass, which has closed forms.",
+)
+_DRAW_NOTES = (
+    "Draws from torch's global generator in training mode; in evaluation mode takes the means.",
 )
 _BATCH_NOTES = (
     "Moments over the batch keep running statistics, of E x, of E x^2 or of the unbiased",
@@ -45,34 +53,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn"""
-_REDUCED = {
-    Kind.MEAN: "{x}.mean(axes, keepdim=True)",
-    Kind.RMS: "{x}.square().mean(axes, keepdim=True)",
-    Kind.STD: "{x}.var(axes, correction=0, keepdim=True)",
-}
-_ALONE = {Kind.MEAN: "x", Kind.RMS: "x.square()", Kind.STD: "x * 0"}
-_AXES = {
-    Over.BATCH: "tuple(axis for axis in range(x.ndim) if axis != channel)",
-    Over.LAYER: "tuple(range(1, x.ndim))",
-    Over.INSTANCE: "tuple(axis for axis in range(1, x.ndim) if axis != channel)",
-    Over.GROUP: "tuple(axis for axis in range(1, grouped.ndim) if axis != channel)",
-    Over.TOKEN: "(channel,)",
-    Over.TOKEN_GROUP: "(channel + 1,)",
-}
-_EPSILON = f"{EPSILON:e}".replace(".000000e-0", "e-")
-_MEANING = {
-    Kind.MEAN: "E x",
-    Kind.RMS: f"sqrt(E x^2 + {_EPSILON})",
-    Kind.STD: f"sqrt(variance of x + {_EPSILON})",
-}
-_SET = {
-    Over.BATCH: "a channel in all examples",
-    Over.LAYER: "an example",
-    Over.INSTANCE: "a channel of an example",
-    Over.GROUP: "neighbouring channels of an example",
-    Over.TOKEN: "all channels at a position",
-    Over.TOKEN_GROUP: "neighbouring channels at a position",
-}
 
 
 def layer_module_source(
@@ -83,7 +63,7 @@ def layer_module_source(
     The class has the parameters and buffers of `Layer`, by the same names.
 
     Args:
-        expr: of `x`, with moments.
+        expr: of `x`, with words of a layer.
         class_name: an identifier, as of `export.class_name_for`.
         provenance: lines for the docstring, such as run, task and scores, in this order.
         groups: most groups of a group moment unless the class is told otherwise.
@@ -91,18 +71,22 @@ def layer_module_source(
     Raises:
         ValueError: `class_name` is not a name that the module can define.
     """
-    internal = ("value", "slopes", "widened", *MOMENTS)
+    internal = ("value", "slopes", "widened", *MOMENTS, *_definitions(TENSOR_WORDS.values()))
     check_class_name(class_name, (*TAKEN, *vars(functions), *internal))
     steps, final = _steps(expr)
-    parts_of = [_Piece(str(step.number), step.argument) for step in steps if step.is_computed]
+    parts_of = [piece for step in steps for piece in step.pieces]
     parts_of.append(_Piece("", final))
     notes: tuple[str, ...] = _NOTES
-    if any(step.moment.over is Over.BATCH for step in steps):
+    if any(_is_of_batch(step.word) for step in steps):
         notes += _BATCH_NOTES
-    used = {step.moment.operator.name: step.moment for step in steps}
+    words = [step.word for step in steps if isinstance(step.word, TensorWord)]
+    if any(word.is_random for word in words):
+        notes += _DRAW_NOTES
+    used = {step.word.operator.name: step.word for step in steps if isinstance(step.word, Moment)}
     parts = [
         *helpers(*(build(piece.expr) for piece in parts_of for build in _PROGRAMS)),
-        *(_moment_function(used[name]) for name in sorted(used)),
+        *(moment_function(used[name]) for name in sorted(used)),
+        *(inspect.getsource(part).rstrip() for part in _definitions(words).values()),
         WIDENED,
         *(part for piece in parts_of for part in piece.source(class_name)),
         _module_class(expr, steps, parts_of[-1], class_name, groups),
@@ -116,45 +100,57 @@ _PROGRAMS = (forward_program, backward_program)
 
 @dataclass(frozen=True)
 class _Step:
-    """A moment, its argument over x and earlier moments, and its name in the code."""
+    """A word, its arguments over x and earlier words, its shares, and its name in the code."""
 
     number: int
-    moment: Moment
-    argument: Expr
+    word: Moment | TensorWord
+    arguments: tuple[Expr, ...]
+    shares: tuple[float, ...]
     name: str
 
     @property
-    def is_computed(self) -> bool:
-        """Whether the argument is more than what has a name already."""
-        return not isinstance(self.argument, Input)
+    def pieces(self) -> list[_Piece]:
+        """Those arguments that are more than what has a name already."""
+        return [
+            _Piece(self.label(place), argument)
+            for place, argument in enumerate(self.arguments)
+            if not isinstance(argument, Input)
+        ]
+
+    def label(self, place: int) -> str:
+        """The number of the word, and of an argument after its first."""
+        return f"{self.number}_{place}" if place else str(self.number)
 
 
 def _steps(expr: Expr) -> tuple[list[_Step], Expr]:
-    """The moments in order, and the formula over them as inputs."""
-    names = list(_moment_names(expr))
+    """The words in order, and the formula over them as inputs."""
+    names = word_names(expr)
     read, final = pieces(expr, names)
-    named = enumerate(zip(read, names, strict=True))
-    return [_Step(number, *moment, name) for number, (moment, name) in named], final
+    steps = [
+        _Step(number, step.word, step.arguments, step.shares, name)
+        for number, (step, name) in enumerate(zip(read, names, strict=True))
+    ]
+    return steps, final
 
 
-def _moment_names(expr: Expr) -> Iterator[str]:
-    """`std_group`, the second one `std_group_2`, and so on, apart from the parameters' names."""
-    taken = {parameter.name for parameter in parameters(expr)}
-    for node in moments(expr):
-        name, counter = node.operator.name, 1
-        while name in taken:
-            counter += 1
-            name = f"{node.operator.name}_{counter}"
-        taken.add(name)
-        yield name
+def _is_of_batch(word: Moment | TensorWord) -> bool:
+    return isinstance(word, Moment) and word.over is Over.BATCH
+
+
+def _definitions(words: Iterable[TensorWord]) -> dict[str, Callable[..., object]]:
+    """The modules of the words, after what they use, by name."""
+    parts: list[Callable[..., object]] = []
+    for word in words:
+        parts += [*word.uses, word.module]
+    return {part.__name__: part for part in parts}
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """A function of numbers, of x, of moments and of parameters.
+    """A function of numbers, of x, of words and of parameters.
 
     Args:
-        number: of the moment whose argument it is; empty for the layer's value.
+        number: of the word whose argument it is; empty for the layer's value.
     """
 
     number: str
@@ -184,59 +180,6 @@ def _is_per_channel(parameter: Parameter) -> bool:
     return parameter.scope is Scope.CHANNEL
 
 
-def _moment_function(moment: Moment) -> str:
-    kind, over = moment.kind, moment.over
-    head = f"def _{moment.operator.name}(x: Tensor, channel: int"
-    about = f'    """{_MEANING[kind]} of {_SET[over]}'
-    axes = f"    axes = {_AXES[over]}"
-    if over in (Over.GROUP, Over.TOKEN_GROUP):
-        found = _REDUCED[kind].format(x="grouped")
-        return "\n".join(
-            [
-                f"{head}, groups: int) -> Tensor:",
-                f'{about}."""',
-                "    grouped = x.unflatten(channel, (groups, -1))",
-                axes,
-                f"    found = {_rooted(kind, found)}.squeeze(channel + 1)",
-                "    return found.repeat_interleave(x.shape[channel] // groups, channel)"
-                ".expand_as(x)",
-            ]
-        )
-    found = _REDUCED[kind].format(x="x")
-    if over is not Over.BATCH:
-        if over is Over.INSTANCE:  # torch takes no axes for all axes
-            found = f"{_ALONE[kind]} if x.ndim == 2 else {found}"
-            returned = [f"    found = {found}", f"    return {_rooted(kind, 'found')}.expand_as(x)"]
-        else:
-            returned = [f"    return {_rooted(kind, found)}.expand_as(x)"]
-        return "\n".join([f"{head}) -> Tensor:", f'{about}."""', axes, *returned])
-    unbiased = [
-        "            count = x.numel() // x.shape[channel]",
-        "            seen = seen * (count / max(1, count - 1))",
-    ]
-    return "\n".join(
-        [
-            f"{head}, running: Tensor, training: bool) -> Tensor:",
-            f'{about}, or the running one."""',
-            "    if training:",
-            f"    {axes}",
-            f"        found = {found}",
-            "        with torch.no_grad():",
-            "            seen = found.flatten()",
-            *(unbiased if kind is Kind.STD else []),
-            f"            running.lerp_(seen.to(running.dtype), {MOMENTUM!r})",
-            "    else:",
-            "        after = x.ndim - 1 - channel",
-            "        found = running.to(x.dtype).reshape(-1, *(1,) * after)",
-            f"    return {_rooted(kind, 'found')}.expand_as(x)",
-        ]
-    )
-
-
-def _rooted(kind: Kind, found: str) -> str:
-    return found if kind is Kind.MEAN else f"({found} + {_EPSILON}).sqrt()"
-
-
 def _module_class(
     expr: Expr, steps: list[_Step], final: _Piece, class_name: str, groups: int
 ) -> str:
@@ -262,8 +205,12 @@ def _module_class(
         value = f"torch.full({shape}, {parameter.initial!r})"
         lines.append(f"        self.{parameter.name} = nn.Parameter({value})")
     for step in steps:
-        if step.moment.over is Over.BATCH:
-            first = "zeros" if step.moment.kind is Kind.MEAN else "ones"
+        if isinstance(step.word, TensorWord):
+            made_with = ", ".join(("channels", "dim", *map(repr, step.shares)))
+            made = f"{step.word.module.__name__}({made_with})"
+            lines.append(f"        self.{step.name} = {made}")
+        elif step.word.over is Over.BATCH:
+            first = "zeros" if step.word.kind is Kind.MEAN else "ones"
             buffer = f'"_running_{step.number}", torch.{first}(channels)'
             lines.append(f"        self.register_buffer({buffer})")
     lines += [
@@ -276,23 +223,31 @@ def _module_class(
         "            return self._layer(*_widened(x)).to(x.dtype)",
         "",
         "    def _layer(self, x: Tensor) -> Tensor:",
-        "        channel = self.dim % x.ndim",
     ]
+    if any(map(_is_per_channel, trained)) or any(isinstance(s.word, Moment) for s in steps):
+        lines.append("        channel = self.dim % x.ndim")
     if any(_is_per_channel(parameter) for parameter in trained):
         lines.append("        per_channel = (-1, *(1,) * (x.ndim - 1 - channel))")
     for step in steps:
-        read = f"argument_{step.number}"
-        if isinstance(step.argument, Input):
-            read = step.argument.name
-        else:
-            piece = _Piece(str(step.number), step.argument)
-            lines += piece.call(f"{read} = ", class_name)
-        given = [read, "channel"]
-        if step.moment.over is Over.BATCH:
+        read_by: list[str] = []
+        for place, argument in enumerate(step.arguments):
+            read = f"argument_{step.label(place)}"
+            if isinstance(argument, Input):
+                read = argument.name
+            else:
+                piece = _Piece(step.label(place), argument)
+                lines += piece.call(f"{read} = ", class_name)
+            read_by.append(read)
+        if isinstance(step.word, TensorWord):
+            *before, last = call_lines(f"{step.name} = self.{step.name}", read_by or ["x"], 8)
+            lines += [*before, f"{last}.expand_as(x)"]
+            continue
+        given = [*read_by, "channel"]
+        if step.word.over is Over.BATCH:
             given += [f"self._running_{step.number}", "self.training"]
-        elif step.moment.over in (Over.GROUP, Over.TOKEN_GROUP):
+        elif step.word.over in (Over.GROUP, Over.TOKEN_GROUP):
             given.append("self.groups")
-        lines += call_lines(f"{step.name} = _{step.moment.operator.name}", given, 8)
+        lines += call_lines(f"{step.name} = _{step.word.operator.name}", given, 8)
     lines += final.call("return ", class_name)
     lines += ["", "    def extra_repr(self) -> str:", *returned_text(infix(expr), 8)]
     return "\n".join(lines)

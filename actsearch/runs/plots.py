@@ -25,7 +25,7 @@ _REFERENCES = ((BASELINE, "--"), ("#B07800", ":"))
 _BARS = {"flow": CANDIDATE, "rejected": BASELINE, "lost": "#E69F00"}
 _PLANES, _LEVELS = (CANDIDATE, BASELINE), (-8, -4, -2, -1, -0.3, 0, 0.3, 1, 2, 4, 8)
 INCHES = 5.0
-_STYLE: dict[str, Any] = {
+STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "actsearch",
     "text.parse_math": False,
@@ -56,7 +56,7 @@ def picture(draw: Callable[..., Figure]) -> Callable[..., str]:
 
     @wraps(draw)
     def drawn(*args: Any, **options: Any) -> str:
-        with style.context(["default", _STYLE]):
+        with style.context(["default", STYLE]):
             file = io.StringIO()
             draw(*args, **options).savefig(
                 file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))

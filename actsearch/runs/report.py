@@ -27,7 +27,7 @@ from ..primitives import (
     infix,
     inputs,
     known_activations,
-    moments,
+    layer_words,
     parameters,
     parse,
     value_and_slopes,
@@ -179,8 +179,7 @@ def _shapes(best: Iterable[Entry]) -> list[dict[str, Any]]:
         expr = parse(entry.job.formula)
         if len(shapes) == _SHAPES:
             break
-        # A layer may read x for its statistics alone; those have no shape.
-        if inputs(at_unit_statistics(expr)) not in (("x",), ("u", "v")):
+        if not _has_shape(expr):
             continue
         gated = inputs(expr) == ("u", "v")
         picture = _plane_picture(entry.label, expr) if gated else _shape_picture(expr)
@@ -190,11 +189,19 @@ def _shapes(best: Iterable[Entry]) -> list[dict[str, Any]]:
                 "formula": infix(expr),
                 "trainable": ", ".join(f"{p.name} = {p.initial:g}" for p in parameters(expr)),
                 "gated": gated,
-                "layer": bool(moments(expr)),
+                "layer": bool(layer_words(expr)),
                 "picture": Markup(picture),
             }
         )
     return shapes
+
+
+def _has_shape(expr: Expr) -> bool:
+    """Whether it can be drawn: a layer may read x for its statistics alone, or mix entries."""
+    try:
+        return inputs(at_unit_statistics(expr)) in (("x",), ("u", "v"))
+    except ValueError:
+        return False
 
 
 def _shape_picture(expr: Expr) -> str:

@@ -21,6 +21,8 @@ CONFIG, JOURNAL, LOCK, REPORT, EXPORTS = (
     "report.html",
     "exports",
 )
+SEARCH, COMPARISON = "search", "comparison"
+"""What a run directory may hold; `kind` in its configuration, which a search leaves out."""
 FORMAT = 1
 """Version of the layout of a run directory; a newer one is refused."""
 
@@ -61,12 +63,15 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, path: Path, *, writable: bool = False) -> Run:
+    def open(cls, path: Path, *, writable: bool = False, kinds: tuple[str, ...] = (SEARCH,)) -> Run:
         """Open an existing run; for writing, take its lock and repair the end of its journal.
 
+        Args:
+            kinds: what it may hold.
+
         Raises:
-            RunError: it is missing, half made, of a newer format, damaged or, for writing, in
-                use by another process.
+            RunError: it is missing, half made, of a newer format, damaged, of another kind or,
+                for writing, in use by another process.
         """
         if not path.is_dir():
             raise RunError(f"there is no run directory {path}; start one with: search launch")
@@ -85,6 +90,8 @@ class Run:
                     f"{path} has format {found}, and this version of actsearch reads up to "
                     f"{FORMAT}; upgrade actsearch"
                 )
+            if run.kind not in kinds:
+                raise RunError(_of_another_kind(path, run.kind))
             if writable:
                 # A launch that was killed at once may not have come to write these.
                 journal.set_attribute("format", FORMAT)
@@ -94,6 +101,15 @@ class Run:
                 os.close(lock)
             raise
         return run
+
+    @property
+    def kind(self) -> str:
+        """`search` or `comparison`."""
+        config = self.journal.attribute("config")
+        if config is None:
+            # Killed before it was recorded there.
+            config = self.config() if (self.path / CONFIG).exists() else {}
+        return str(config.get("kind", SEARCH))
 
     def config(self) -> dict[str, Any]:
         """The resolved configuration, as launched.
@@ -157,6 +173,14 @@ class Run:
         self.close()
 
 
+def free_directory(name: str) -> Path:
+    """The first of `actsearch-runs/NAME-1`, `-2`, ... that does not exist."""
+    number = 1
+    while (path := Path("actsearch-runs") / f"{name}-{number}").exists():
+        number += 1
+    return path
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file as a whole: a kill leaves the old content or the new, never a part."""
     temporary = path.parent / f".{path.name}.{os.getpid()}"
@@ -168,6 +192,15 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _of_another_kind(path: Path, kind: str) -> str:
+    if kind == COMPARISON:
+        return (
+            f"{path} holds a comparison, which has no candidates; see it with: search status or "
+            "search report, or go on with: search resume"
+        )
+    return f"{path} holds a {kind}; choose another directory"
 
 
 def _lock(path: Path) -> int:

@@ -10,7 +10,16 @@ import typer
 
 from ..errors import ActsearchError, ConfigError
 from .bench import app as bench
+from .compare_command import (
+    CompareCommand,
+    compare,
+    report_of_comparison,
+    resume_comparison,
+    show_status,
+)
+from .derive_command import derive
 from .function_commands import cost, evaluate, export
+from .mix_command import mix
 from .options import (
     FORMULA_CONTEXT,
     Address,
@@ -23,6 +32,8 @@ from .options import (
     Workers,
 )
 from .output import print_json, stderr, stdout, write
+from .show_command import show
+from .zoo_command import zoo
 
 app = typer.Typer(
     name="search",
@@ -106,7 +117,7 @@ def launch(
     ] = None,
 ) -> None:
     """Search, then retrain the best against known activations, and print the leaderboard."""
-    from ..runs.run import Run
+    from ..runs.run import Run, free_directory
     from .config import load_config, read_config, resolve, without_task_defaults
     from .cost import with_costs
     from .execution import carry_on
@@ -146,7 +157,7 @@ def launch(
     if settings.models_cost:
         known = "taken from the table [costs]" if priced else "measured on this machine"
         stderr.print(f"note: the costs of operators are {known}")
-    path = out or _free_directory(settings.task.name)
+    path = out or free_directory(settings.task.name.rpartition(":")[2])
     with Run.create(path, settings.to_dict()) as run:
         carry_on(run, settings, loaded, options, stdout, stderr)
 
@@ -162,7 +173,7 @@ def resume(
     in_process: InProcess = False,
 ) -> None:
     """Go on with a run that was stopped or killed, as if it never had been."""
-    from ..runs.run import Run
+    from ..runs.run import COMPARISON, SEARCH, Run
     from .config import load_config, reload_task, versions
     from .execution import carry_on
     from .pools import PoolOptions
@@ -170,27 +181,33 @@ def resume(
     options = PoolOptions(
         workers, cpus_per_worker, gpus_per_worker, address, job_timeout, in_process
     )
-    with Run.open(run_path, writable=True) as run:
+    with Run.open(run_path, writable=True, kinds=(SEARCH, COMPARISON)) as run:
         if run.journal.repaired:
             stderr.print(f"cut off {run.journal.repaired} bytes of an unfinished last record")
-        settings = load_config(run.config())
         if run.restore_config():
             stderr.print("config.toml was missing and is restored from the journal")
         for name, now in versions().items():
-            then = settings.versions.get(name, now)
+            then = run.config().get("versions", {}).get(name, now)
             if then != now:
                 stderr.print(f"note: launched with {name} {then}, resumed with {now}")
+        if run.kind == COMPARISON:
+            resume_comparison(run, options)
+            return
+        settings = load_config(run.config())
         carry_on(run, settings, reload_task(settings.task), options, stdout, stderr)
 
 
 @app.command()
 def status(run_path: RunPath, as_json: AsJson = False) -> None:
     """How far a run is, what was rejected and why, and the time spent."""
-    from ..runs.run import Run
+    from ..runs.run import COMPARISON, SEARCH, Run
     from ..runs.status import run_status
     from .terminal import duration, rejections
 
-    with Run.open(run_path) as run:
+    with Run.open(run_path, kinds=(SEARCH, COMPARISON)) as run:
+        if run.kind == COMPARISON:
+            show_status(run, as_json)
+            return
         facts = run_status(run)
     if as_json:
         print_json(facts)
@@ -249,17 +266,22 @@ def report(
 ) -> None:
     """One self-contained HTML page: leaderboard, shapes, progress, rejections, finals."""
     from ..runs.report import report_html
-    from ..runs.run import REPORT, Run
+    from ..runs.run import COMPARISON, REPORT, SEARCH, Run
 
-    with Run.open(run_path) as run:
-        page = report_html(run)
+    with Run.open(run_path, kinds=(SEARCH, COMPARISON)) as run:
+        page = report_of_comparison(run) if run.kind == COMPARISON else report_html(run)
     write(out or run_path / REPORT, REPORT, page)
 
 
 app.add_typer(bench, name="bench")
+app.command(context_settings=FORMULA_CONTEXT)(derive)
+app.command()(zoo)
 app.command("eval", context_settings=FORMULA_CONTEXT)(evaluate)
 app.command(context_settings=FORMULA_CONTEXT)(cost)
 app.command(context_settings=FORMULA_CONTEXT)(export)
+app.command(cls=CompareCommand, context_settings=FORMULA_CONTEXT)(compare)
+app.command()(mix)
+app.command(context_settings=FORMULA_CONTEXT)(show)
 
 
 def main() -> None:
@@ -283,14 +305,6 @@ def _section(table: dict[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(section, dict):
         raise ConfigError(f"setting {name}={section!r} must be a table, [{name}]")
     return section
-
-
-def _free_directory(task: str) -> Path:
-    name = task.rpartition(":")[2] or task
-    number = 1
-    while (path := Path("actsearch-runs") / f"{name}-{number}").exists():
-        number += 1
-    return path
 
 
 if __name__ == "__main__":

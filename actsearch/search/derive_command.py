@@ -42,8 +42,8 @@ def derive(
     form: Annotated[
         str | None,
         typer.Option(
-            help="inverse-free, regular or scale-free. [default: inverse-free, or regular where "
-            "the slope is 0 somewhere]"
+            help="inverse-free, regular, integrable or scale-free. [default: inverse-free, or "
+            "integrable where the slope is 0 somewhere]"
         ),
     ] = None,
     unit: Annotated[

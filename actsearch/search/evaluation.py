@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ..errors import ConfigError
-from ..primitives import infix, inputs, moments, read_formula, value_and_slopes
+from ..primitives import infix, inputs, layer_words, read_formula, value_and_slopes
 
 DTYPES = {
     "float64": torch.float64,
@@ -29,9 +29,9 @@ def evaluate_at(formula: str, points: str, dtype: str) -> dict[str, Any]:
         ParseError, ConfigError: one of the three cannot be read.
     """
     expr = read_formula(formula)
-    if moments(expr):
+    if words := layer_words(expr):
         raise ConfigError(
-            f"'{formula}' has moments such as {moments(expr)[0]}, which depend on a whole tensor; "
+            f"'{formula}' has words such as {words[0]}, which depend on a whole tensor; "
             "it has no value at a point"
         )
     wanted = dtype_named(dtype)

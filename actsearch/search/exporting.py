@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import ConfigError
-from ..primitives import Expr, infix, moments, parse, read_formula
+from ..primitives import Expr, infix, layer_words, parse, read_formula
 from ..primitives.lowering.layer import GROUPS
 from ..primitives.operators import did_you_mean
 from ..primitives.zoo import known_functions
@@ -93,12 +93,12 @@ def source_of_formula(text: str, format: str = "torch") -> str:
 def _source(
     expr: Expr, format: str, class_name: str, provenance: Mapping[str, str], groups: int
 ) -> str:
-    if not moments(expr):
+    if not layer_words(expr):
         write = module_source if format == "torch" else triton_module_source
         return write(expr, class_name=class_name, provenance=provenance)
     if format != "torch":
         raise ConfigError(
-            f"format '{format}' takes functions of one number, not layers with moments such as "
-            f"'{moments(expr)[0]}'; use the format torch"
+            f"format '{format}' takes functions of one number, not layers with words such as "
+            f"'{layer_words(expr)[0]}'; use the format torch"
         )
     return layer_module_source(expr, class_name=class_name, provenance=provenance, groups=groups)

@@ -123,3 +123,15 @@ def test_deep_expressions_differentiate():
         value = torch.sin(value)
     (expected,) = torch.autograd.grad(value.sum(), x)
     torch.testing.assert_close(value_and_slopes(expr, {"x": x})[1][0], expected)
+
+
+def test_a_surrogate_has_the_slope_of_its_second_argument_in_second_derivatives_too():
+    x = torch.linspace(-2, 2, 9, dtype=torch.float64, requires_grad=True)
+    value = evaluate(parse("x*surrogate(cube(x), square(x))"), {"x": x})
+    (slope,) = torch.autograd.grad(value.sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(slope.sum(), x)
+    torch.testing.assert_close(value, x**4)
+    torch.testing.assert_close(slope, x**3 + 2 * x**2)
+    torch.testing.assert_close(second, 2 * x + 4 * x)
+    (none,) = torch.autograd.grad(evaluate(parse("surrogate(exp(x), 0)"), {"x": x}).sum(), x)
+    torch.testing.assert_close(none, torch.zeros_like(x))

@@ -21,7 +21,13 @@ from actsearch.primitives import (
     parse,
     read_formula,
 )
-from actsearch.primitives.zoo import baselines, known_activations, known_functions, known_layers
+from actsearch.primitives.zoo import (
+    baselines,
+    known_activations,
+    known_functions,
+    known_layers,
+    known_tensor_functions,
+)
 
 CHANNELS, GROUPS, EPSILON = 12, 4, 1e-5
 # A shape, and its channel axis.
@@ -253,7 +259,8 @@ def test_layers_without_batch_moments_leave_examples_apart() -> None:
 def test_every_layer_has_a_name_of_its_own_that_reads_as_its_formula() -> None:
     names = [name for k in known_functions().values() for name in (k.name, *k.aliases)]
     assert len(names) == len(set(names))
-    assert list(known_functions()) == [*known_activations(), *known_layers()]
+    others = known_tensor_functions()
+    assert list(known_functions()) == [*known_activations(), *known_layers(), *others]
     for known in known_layers().values():
         for name in (known.name, *known.aliases):
             assert read_formula(name) == known.expr

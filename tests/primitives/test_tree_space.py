@@ -416,3 +416,54 @@ def test_wrong_settings_are_refused_by_name() -> None:
         Tree("pangea")
     with pytest.raises(ConfigError, match="beta_scope='layer'"):
         Tree(beta_scope="layer")
+
+
+CORRECTED = Tree(entropy_correction=True)
+
+
+def test_corrections_are_off_unless_asked_for_and_then_one_answer_more() -> None:
+    plain = Tree()
+    assert CORRECTED.size == 3 * plain.size
+    for seed in range(20):
+        proposal = plain.sample(np.random.default_rng(seed))
+        assert "correction" not in proposal.decisions
+        again = replay(CORRECTED, {**proposal.decisions, "correction": "none"})
+        assert again.expr == proposal.expr
+
+
+def test_a_corrected_relu_is_crrelu_and_its_mirror() -> None:
+    relu_tree = decisions_of(Node("relu(x)"))
+    for eps in ("0.01", "-0.01"):
+        found = replay(CORRECTED, {**relu_tree, "correction": eps}).expr
+        assert str(found) == f"add(relu(x), mul(mul(eps[{eps}], x), exp(mul(-0.5, square(x)))))"
+
+
+def test_a_tree_without_a_correction_stays_as_it_is() -> None:
+    for operator in ("bessel_i0e(x)", "reciprocal(x)", "normal_cdf(x)"):
+        if operator in PANGAEA.unary:
+            tree = decisions_of(Node(operator))
+            plain = replay(Tree(), tree).expr
+            assert replay(CORRECTED, {**tree, "correction": "0.01"}).expr == plain
+
+
+@given(seeds)
+def test_a_fifth_mutation_changes_the_correction_alone_and_the_others_keep_it(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    parent = CORRECTED.sample(rng)
+    assert parent.decisions["correction"] == "none"
+    for _ in range(4):
+        child = CORRECTED.mutate(parent.decisions, rng)
+        assert replay(CORRECTED, child.decisions).expr == child.expr
+        if child.decisions["correction"] != parent.decisions["correction"]:
+            rest = [{**p.decisions, "correction": ""} for p in (parent, child)]
+            assert rest[0] == rest[1]
+        parent = child
+
+
+def test_both_signs_come_of_mutation() -> None:
+    parent = CORRECTED.sample(np.random.default_rng(0))
+    children = [CORRECTED.mutate(parent.decisions, np.random.default_rng(s)) for s in range(200)]
+    found = Counter(child.decisions["correction"] for child in children)
+    # One mutation of five, either sign in half of them.
+    for eps in ("0.01", "-0.01"):
+        assert abs(found[eps] - 20) < 4 * (200 * 0.1 * 0.9) ** 0.5

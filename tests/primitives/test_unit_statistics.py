@@ -43,6 +43,29 @@ def test_it_is_the_limit_of_a_large_tensor(formula: str) -> None:
     assert float((large - limit).abs().mean()) < 5e-3 * float(limit.abs().mean())
 
 
+@pytest.mark.parametrize(
+    ("formula", "wanted"),
+    [
+        ("x*uniform(x, 3)", "x*(0.5*(x + 3))"),
+        ("relu(x + normal(0, 1))", "relu(x + 0)"),
+        ("x*bernoulli(normal_cdf(x))", "x*normal_cdf(x)"),
+    ],
+)
+def test_a_draw_is_at_its_mean(formula: str, wanted: str) -> None:
+    x = torch.randn(50, dtype=torch.float64)
+    found, true = at_unit_statistics(parse(formula)), parse(wanted)
+    torch.testing.assert_close(*(evaluate(expr, {"x": x}) for expr in (found, true)))
+
+
+def test_a_cutoff_is_a_quantile_and_what_reads_several_entries_has_none() -> None:
+    x = torch.zeros(1, dtype=torch.float64)
+    flat = at_unit_statistics(parse("0*x + cutoff_batch(abs(x), 0.3)"))
+    # P(|z| > 1.0364) = 0.3
+    assert float(evaluate(flat, {"x": x})) == pytest.approx(1.0364, abs=0.02)
+    with pytest.raises(ValueError, match=r"'sorted_pairs\(x\)' has no value at unit statistics"):
+        at_unit_statistics(parse("sorted_pairs(x)"))
+
+
 def test_a_function_is_itself() -> None:
     expr = parse("x*sigmoid(x)")
     assert at_unit_statistics(expr) == expr

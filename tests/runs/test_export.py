@@ -49,6 +49,12 @@ FORMULAS = {
     **{name: known.expr for name, known in known_activations().items()},
     **{name: read_formula(text) for name, text in COMPOSITIONS.items()},
 }
+_SINE, _SUM = "a sine of 1e7, where float32 has no angle", "a sum that cancels, in another order"
+# Skipped below float64, where both sides are right to their own rounding.
+ILL_CONDITIONED = {
+    **dict.fromkeys(("finer", "finer_detached"), _SINE),
+    **dict.fromkeys(("pau", "pau_b", "xatglu", "xgeglu", "xswiglu", "deep_spline"), _SUM),
+}
 CHANNELS = 3
 _counter = itertools.count()
 
@@ -107,6 +113,8 @@ def assert_agree(got, expected, dtype):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("name", FORMULAS)
 def test_agrees_with_the_engine(name, dtype, tmp_path):
+    if dtype is not torch.float64 and name in ILL_CONDITIONED:
+        pytest.skip(ILL_CONDITIONED[name])
     expr = FORMULAS[name]
     theirs, ours = exported(tmp_path, expr), engine(expr)
     assert theirs.state_dict().keys() == ours.state_dict().keys()

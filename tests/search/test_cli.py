@@ -46,7 +46,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_command_has_help() -> None:
     commands = [command.name or command.callback.__name__ for command in app.registered_commands]
     assert set(commands) == {
-        *("launch", "resume", "status", "top", "eval", "cost", "export", "report"),
+        *("launch", "resume", "status", "top", "eval", "cost", "export", "report", "compare"),
+        *("derive", "zoo", "mix"),
     }
     for command in commands:
         shown = CliRunner().invoke(app, [command, "--help"])

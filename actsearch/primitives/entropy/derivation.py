@@ -14,10 +14,11 @@ from ..format import infix
 from ..lowering.eager import evaluate
 from ..symbolic import latex
 from .algebra import ZERO, negated, times
-from .correction import Correction, Form, Part, Window, correction
+from .correction import Correction, Form, correction
 from .densities import Density
 from .exact import exact_first_order, within
 from .functional import Change, change
+from .kinks import Part, Window
 from .slopes import slope
 
 STARTS = (0.01, -0.01)
@@ -118,18 +119,24 @@ def _worst_step(density: Density, seconds: float) -> Step:
 
 
 def _descent_step(found: Correction) -> Step:
-    weight, shown = ("f'^2", r"f'^2") if found.squared else ("|f'|", r"|f'|")
+    weight = "|f'|" if found.power == 1 else f"f'^{found.power}"
     if found.form is Form.SCALE_FREE:
         return Step(
             f"Steepest descent with weight {weight}, without the inverse",
             f"D = {weight} ((p/f')' + p (f - E f)/Var f)",
-            rf"D = {shown} \left( \left(\frac{{p}}{{f'}}\right)' "
+            rf"D = {weight} \left( \left(\frac{{p}}{{f'}}\right)' "
             r"+ p\,\frac{f - \mathrm{E} f}{\mathrm{Var} f} \right)",
         )
-    if found.squared:
-        zeros = ", ".join(f"{zero:.6g}" for zero in found.zeros[:3])
-        more = ", ..." if len(found.zeros) > 3 else ""
-        why = f"; f' is 0 at x = {zeros}{more}" if zeros else ""
+    zeros = ", ".join(f"{zero:.6g}" for zero in found.zeros[:3])
+    more = ", ..." if len(found.zeros) > 3 else ""
+    why = f"; f' is 0 at x = {zeros}{more}" if zeros else ""
+    if found.power == 4:
+        return Step(
+            "Descent with weight f'^4, dH = -int (p' f' - p f'')^2, finite at every zero of f'",
+            f"D = f'^4 (p/f')' = f'^2 (p' f' - p f''){why}",
+            r"D = f'^4 \left(\frac{p}{f'}\right)' = f'^2 (p' f' - p f'')",
+        )
+    if found.power == 2:
         return Step(
             "Descent with weight f'^2, which no zero of f' divides",
             f"D = f'^2 (p/f')' = p' f' - p f''{why}",
@@ -151,7 +158,7 @@ def _branch_step(part: Part, found: Correction, seconds: float) -> Step:
     if branch.kernel == ZERO:
         return Step(f"Branch {where}", "outside of the support: D = 0", "D = 0")
     if piece.flat:
-        if found.squared:
+        if found.power > 1:
             return Step(f"Branch {where}", f"f = {_brief(piece.expr)}, flat: D = 0", "D = 0")
         return Step(
             f"Branch {where}",
@@ -159,7 +166,7 @@ def _branch_step(part: Part, found: Correction, seconds: float) -> Step:
             + direction,
             shown,
         )
-    sign = f", s = {piece.sign:+d}" if not found.squared else ""
+    sign = f", s = {piece.sign:+d}" if found.power == 1 else ""
     return Step(
         f"Branch {where}",
         f"f = {_brief(piece.expr)}, f' = {_brief(piece.slope)}, "

@@ -113,8 +113,9 @@ def change(found: Correction, eps: float) -> Change:
 def first_order(found: Correction) -> Figure:
     """dH/d eps at eps = 0, E[term'/f'], given that the input is where the base is not flat.
 
-    In nats; a principal value where f' changes its sign. Not a number where H does not change in
-    proportion to eps: where f' touches 0, or falls so fast that the mean is infinite.
+    In nats. With weight f'^4 the ratio is bounded on each branch; with f'^2 it has a pole at a zero
+    of f', and the figure is a principal value. Not a number where H does not change in proportion
+    to eps: where f' touches 0 with weight f'^2, or falls so fast that the mean is infinite.
     """
     density = found.density
     branches = [
@@ -126,7 +127,8 @@ def first_order(found: Correction) -> Figure:
 
     mass = _sum(branches, density, lambda x, p, b: p)
     value = error = 0.0
-    if any(_touches(branch, zero) for branch in branches for zero in branch.zeros):
+    has_poles = found.power < 4
+    if has_poles and any(_touches(branch, zero) for branch in branches for zero in branch.zeros):
         return Figure(math.nan)
     for branch in branches:
 
@@ -135,7 +137,7 @@ def first_order(found: Correction) -> Figure:
             size = torch.exp(_value(logarithm(branch.kernel), x) - _value(logarithm(below), x))
             return density.constant * size * torch.sign(_value(below, x)) * _value(rate, x)
 
-        ends, poles = branch.ends(density), _inner_zeros(branch)
+        ends, poles = branch.ends(density), _inner_zeros(branch) if has_poles else []
         for zero in poles:
             place = ends.index(zero)
             near = min(zero - ends[place - 1], ends[place + 1] - zero, density.scale) / 2

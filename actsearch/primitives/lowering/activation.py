@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..expr import Expr, Scope, inputs, parameters
-from ..moments import moments
+from ..layer_words import layer_words
 from .application import apply
 from .binding import encode
 
@@ -27,13 +27,13 @@ class Activation(nn.Module):
 
     Raises:
         ValueError: a parameter is per channel and `channels` was not given, or the expression has
-            moments.
+            words of a layer, such as moments.
     """
 
     def __init__(self, expr: Expr, channels: int | None = None, dim: int = 1) -> None:
         super().__init__()
-        if moments(expr):
-            raise ValueError(f"'{expr}' has moments and is a layer; make it with module_of")
+        if layer_words(expr):
+            raise ValueError(f"'{expr}' reads a whole tensor; make it with module_of")
         self.expr = expr
         self.dim = dim
         self._inputs = inputs(expr) or ("x",)

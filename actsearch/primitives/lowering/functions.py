@@ -21,6 +21,11 @@ def greater(x: Tensor, y: Tensor) -> Tensor:
     return ((x > y).to(x.dtype) + (x >= y).to(x.dtype)) * 0.5
 
 
+def surrogate(x: Tensor, y: Tensor) -> Tensor:
+    """The value of x with the slope of y, for torch's own differentiation too."""
+    return x.detach() + torch.nan_to_num(y - y.detach(), 0.0, 0.0, 0.0)
+
+
 def chain(x: Tensor, y: Tensor) -> Tensor:
     """x * y, but 0 wherever a factor is 0: in the chain rule 0 * inf is an underflow times an
     overflow, and the underflow is what the product tends to."""
@@ -106,6 +111,30 @@ def softplus(x: Tensor) -> Tensor:
 def log_sigmoid(x: Tensor) -> Tensor:
     """-log(1 + exp(-x))."""
     return torch.clamp(x, max=0) - torch.log1p(torch.exp(-torch.abs(x)))
+
+
+def log_cosh(x: Tensor) -> Tensor:
+    """log(cosh(x)); near 0, where |x| - log(2) cancels, log(1 + sinh(x)^2) / 2."""
+    size = torch.abs(x)
+    near = 0.5 * torch.log1p(torch.square(torch.sinh(torch.clamp(x, -2, 2))))
+    far = size + (torch.log1p(torch.exp(-2 * size)) - 0.6931471805599453)
+    return torch.where(size < 2, near, far)
+
+
+def tanh_shrink(x: Tensor) -> Tensor:
+    """x - tanh(x); for |x| < 2, where that cancels, (x cosh(x) - sinh(x)) / cosh(x), whose
+    numerator is a power series with positive terms."""
+    small = torch.clamp(x, -2, 2)
+    square = small * small
+    series = torch.zeros_like(x)
+    # sum over n of 2n x^(2n-2) / (2n+1)!, by Horner's rule from n = 13 down.
+    for n in range(13, 0, -1):
+        factorial = 1.0
+        for factor in range(2, 2 * n + 2):
+            factorial *= factor
+        series = series * square + 2 * n / factorial
+    near = series * square * small / torch.cosh(small)
+    return torch.where(torch.abs(x) < 2, near, x - torch.tanh(x))
 
 
 def softsign(x: Tensor) -> Tensor:

@@ -69,6 +69,19 @@ def chain(x: Float, y: Float) -> Float:
     return where((x != 0.0) & (y != 0.0), x * y, 0.0)
 
 
+def surrogate(x: Float, y: Float) -> Float:
+    """x; its slope is that of y."""
+    return x
+
+
+def round_to_even(x: Float) -> Float:
+    """The whole number nearest to x, the even one of two."""
+    size = absolute(x)
+    # 2^23 leaves no bits for a fraction; from there on all numbers are whole.
+    whole = (size + 8388608.0) - 8388608.0
+    return copy_sign(where(size < 8388608.0, whole, size), x)
+
+
 def square(x: Float) -> Float:
     """x^2."""
     return x * x
@@ -310,6 +323,25 @@ def softplus(x: Float) -> Float:
 def log_sigmoid(x: Float) -> Float:
     """-ln(1 + e^-x)."""
     return below_zero(x) - log1p_of_decay(absolute(x))
+
+
+def log_cosh(x: Float) -> Float:
+    """ln(cosh(x)): ln(1 + sinh(x)^2) / 2 up to 2, then |x| + ln(1 + e^-2|x|) - ln(2)."""
+    size = absolute(x)
+    root = sinh(where(size < 2.0, size, 0.0))
+    near = 0.5 * log1p_above_minus_one(root * root)
+    far = size + (log1p_of_decay(size + size) - 0.6931472)
+    return where(size < 2.0, near, far)
+
+
+def tanh_shrink(x: Float) -> Float:
+    """x - tanh(x): up to 2 the power series of x cosh(x) - sinh(x), divided by cosh(x)."""
+    size = absolute(x)
+    small = where(size < 2.0, x, 0.0)
+    s = small * small
+    high = 2.2045855e-05 + s * (2.5052108e-07 + s * (1.9270852e-09 + s * 1.0706029e-11))
+    series = 0.33333334 + s * (0.033333335 + s * (0.0011904762 + s * high))
+    return where(size < 2.0, series * s * small / cosh(small), x - tanh(x))
 
 
 def asinh(x: Float) -> Float:

@@ -21,6 +21,7 @@ _NAMES = {
     "max": "maximum",
     "min": "minimum",
     "pow": "power",
+    "round": "round_to_even",
     "sqrt": "square_root",
 }
 

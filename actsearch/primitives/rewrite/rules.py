@@ -40,14 +40,13 @@ _LOGARITHMS = (
     ("log(1 + a)", "log1p(a)"),
     ("log(exp(a))", "a"),
     ("log(sigmoid(a))", "log_sigmoid(a)"),
-    # Of cosh and of 2 cosh. Near 0 as good as the left side in value; its slope becomes tanh.
-    ("log(cosh(a))", f"0.5*(softplus(2*a) + softplus(-2*a)) - {math.log(2)!r}"),
+    ("log(cosh(a))", "log_cosh(a)"),
     ("log(2*cosh(a))", "0.5*(softplus(2*a) + softplus(-2*a))"),
     # The factor that is positive leaves the logarithm, before it can overflow.
     ("log(b*(1 + exp(a)))", "log(b) + softplus(a)"),
     ("log(b*exp(a))", "log(b) + a"),
     ("log(b*sigmoid(a))", "log(b) + log_sigmoid(a)"),
-    ("log(b*cosh(a))", "log(b) + log(cosh(a))"),
+    ("log(b*cosh(a))", "log(b) + log_cosh(a)"),
     ("log1p(exp(a))", "softplus(a)"),
     ("log1p(expm1(a))", "a"),
     ("log1p(-sigmoid(a))", "log_sigmoid(-a)"),
@@ -91,6 +90,7 @@ _HYPERBOLIC = (
     ("expm1(a)/(1 + exp(a))", "tanh(a/2)"),
     ("(exp(a) - exp(b))/(exp(a) + exp(b))", "tanh(a/2 - b/2)"),
     ("sinh(a)/cosh(a)", "tanh(a)"),
+    ("a - tanh(a)", "tanh_shrink(a)"),
     ("1/square(cosh(a))", "sech_squared(a)"),
     ("1 + tanh(a)", "2*sigmoid(2*a)"),
     ("1 - tanh(a)", "2*sigmoid(-2*a)"),
@@ -125,6 +125,11 @@ _ALGEBRAIC = (
     ("sqrt(square(a))", "abs(a)"),
     ("b/sqrt(1 + square(a))", "analytic_quotient(b, a)"),
     ("1/sqrt(1 + square(a))", "analytic_quotient(1, a)"),
+    # The slope of a/sqrt(1 + a^2).
+    (
+        "analytic_quotient(1, a) - analytic_quotient(1, a)*square(analytic_quotient(a, a))",
+        "cube(analytic_quotient(1, a))",
+    ),
     ("sqrt(square(a) + k) + a", "2*relu(a) + k/(sqrt(square(a) + k) + abs(a))"),
     ("sqrt(square(a) + k) - a", "2*relu(-a) + k/(sqrt(square(a) + k) + abs(a))"),
     ("sqrt(square(a) + 1) - 1", "a*tanh(asinh(a)/2)"),

@@ -1,52 +1,53 @@
 """Known activations and layers: a name, a formula, where it comes from.
 
-The lists are `activations.toml`, and `layers.toml` for those that normalise too.
+The lists are TOML files, one for each section of the zoo; `rows` reads them.
 """
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
-from typing import Any
 
 from ..expr import Expr, inputs
-from ..moments import reads_batch
+from ..layer_words import reads_batch
 from ..parse import parse
+from .rows import SECTIONS, KnownActivation, functions, rows
+
+__all__ = [
+    "SECTIONS",
+    "KnownActivation",
+    "baselines",
+    "known_activations",
+    "known_functions",
+    "known_layers",
+    "known_tensor_functions",
+    "read_formula",
+]
+
+# Comparisons list them so, whatever the order of the files.
+_FIRST_BASELINES = (
+    *("relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "crrelu", "relu_squared"),
+    *("tanh", "snake"),
+)
 
 
-@dataclass(frozen=True)
-class KnownActivation:
-    """One row of the zoo; `baseline` marks those that searches are compared with."""
-
-    name: str
-    expr: Expr
-    source: str
-    aliases: tuple[str, ...] = ()
-    baseline: bool = False
-
-
-@cache
 def known_activations() -> dict[str, KnownActivation]:
-    """Every known activation by its name, in the order of the list."""
-    known: dict[str, KnownActivation] = {}
-    for row in _rows("activation"):
-        known[row["name"]] = _made(row, _functions(known.values()))
-    return known
+    """Every known activation by its name, in the order of the files."""
+    return rows("activation")
 
 
-@cache
 def known_layers() -> dict[str, KnownActivation]:
-    """Every known layer, an activation that takes the place of a normalisation too, by its name."""
-    functions = _functions(known_activations().values())
-    return {row["name"]: _made(row, functions) for row in _rows("layer")}
+    """Every known layer, such as one that takes the place of a normalisation too, by its name."""
+    return rows("layer")
+
+
+def known_tensor_functions() -> dict[str, KnownActivation]:
+    """Every other known function of a whole tensor, and those that are random."""
+    return rows("tensor")
 
 
 def known_functions() -> dict[str, KnownActivation]:
-    """All that has a name: the known activations, then the known layers."""
-    return {**known_activations(), **known_layers()}
+    """All that has a name: known activations, known layers, known functions of a tensor."""
+    return {**known_activations(), **known_layers(), **known_tensor_functions()}
 
 
 def baselines(
@@ -66,6 +67,8 @@ def baselines(
         for row in known.values()
         if row.baseline and (batch_statistics or not reads_batch(row.expr))
     ]
+    first = {name: place for place, name in enumerate(_FIRST_BASELINES)}
+    marked.sort(key=lambda row: first.get(row.name, len(first)))
     kinds = dict.fromkeys((names, ("x",)))
     return [row for kind in kinds for row in marked if inputs(row.expr) == kind]
 
@@ -79,7 +82,7 @@ def read_formula(text: str) -> Expr:
     names = _by_any_name()
     if text.strip() in names:
         return names[text.strip()]
-    return parse(text, _callable())
+    return parse(text, functions())
 
 
 @cache
@@ -88,37 +91,4 @@ def _by_any_name() -> dict[str, Expr]:
         name: known.expr
         for known in known_functions().values()
         for name in (known.name, *known.aliases)
-    }
-
-
-@cache
-def _callable() -> dict[str, Expr]:
-    return _functions(known_functions().values())
-
-
-def _rows(kind: str) -> list[dict[str, Any]]:
-    file = {"activation": "activations.toml", "layer": "layers.toml"}[kind]
-    rows: list[dict[str, Any]] = tomllib.loads(
-        files(__package__).joinpath(file).read_text("utf-8")
-    )[kind]
-    return rows
-
-
-def _made(row: Mapping[str, Any], functions: Mapping[str, Expr]) -> KnownActivation:
-    return KnownActivation(
-        row["name"],
-        parse(row["formula"], functions),
-        row["source"],
-        tuple(row.get("aliases", ())),
-        row.get("baseline", False),
-    )
-
-
-def _functions(known: Iterable[KnownActivation]) -> dict[str, Expr]:
-    """What a formula may call, by any of its names."""
-    return {
-        name: row.expr
-        for row in known
-        if inputs(row.expr) == ("x",)
-        for name in (row.name, *row.aliases)
     }
