@@ -67,7 +67,7 @@ def arguments_of(node: Apply) -> tuple[tuple[Expr, ...], tuple[float, ...]]:
         if takes is Takes.TENSOR:
             tensors.append(argument)
             continue
-        share = _number(argument)
+        share = number_of(argument)
         if share is None or not 0 <= share <= 1:
             which = f"its {_PLACES[place]} argument" if len(word.takes) > 1 else "its argument"
             raise ValueError(
@@ -106,8 +106,8 @@ def word_names(expr: Expr) -> list[str]:
     return names
 
 
-def _number(expr: Expr) -> float | None:
-    """The value of a formula of numbers alone."""
+def number_of(expr: Expr) -> float | None:
+    """The value of a formula of numbers alone, in float64; None if it reads anything."""
     if inputs(expr) or parameters(expr) or layer_words(expr):
         return None
     found: dict[Expr, torch.Tensor] = {}

@@ -31,10 +31,9 @@ def card_picture(
         harmonics: amplitudes, the constant first.
     """
     figure = Figure((7.2, 5.2))
-    _draw(
-        figure, figure.subplot_mosaic([["f", "h"], ["s", "h"]], width_ratios=[2, 1]), curve, kinks
-    )
-    _spectrum(figure.axes[[axes.get_label() for axes in figure.axes].index("h")], harmonics)
+    mosaic = figure.subplot_mosaic([["f", "h"], ["s", "h"]], width_ratios=[2, 1])
+    _draw(mosaic, curve, kinks)
+    _spectrum(mosaic["h"], harmonics)
     return figure
 
 

@@ -21,6 +21,9 @@ Tasks that ask for something else than accuracy after a long training (docs/task
     digits-continual   classes that arrive one after the other; what is forgotten
     python-text        a transformer for characters of Python source; how sparse its FFNs are
     mnist1d-quantised  the network of mnist1d in four bits with noise
+    periodic           sines and a trend, scored outside the interval of training
+    image              a photograph as a function of the place in it
+    initial-value      motion that obeys an equation, without any data
 
 A user's own is a subclass of `Task` in a file, named FILE.py:Class; see docs/own-task.md.
 """

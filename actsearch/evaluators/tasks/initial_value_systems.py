@@ -41,11 +41,7 @@ def energies(position: Tensor, velocity: Tensor) -> Tensor:
         [
             spring_kinetic + STIFFNESS * spring.square() / 2,
             angle_kinetic + PENDULUM * (1 - torch.cos(angle)),
-            x_kinetic
-            + y_kinetic
-            + (x.square() + y.square()) / 2
-            + x.square() * y
-            - y.pow(3) / 3,
+            x_kinetic + y_kinetic + (x.square() + y.square()) / 2 + x.square() * y - y.pow(3) / 3,
         ],
         dim=-1,
     )

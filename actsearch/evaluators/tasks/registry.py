@@ -23,8 +23,11 @@ from .cifar10 import Cifar10
 from .digits import Digits
 from .digits_continual import DigitsContinual
 from .fashion_mnist import FashionMnist
+from .image import Image
+from .initial_value import InitialValue
 from .mnist1d import Mnist1d, Mnist1dMlp
 from .mnist1d_quantised import Mnist1dQuantised
+from .periodic import Periodic
 from .python_text import PythonText
 from .task import Task
 from .user_file import file_hash, load_class, one_line
@@ -44,6 +47,9 @@ TASKS: dict[str, type[Task]] = {
     "digits-continual": DigitsContinual,
     "python-text": PythonText,
     "mnist1d-quantised": Mnist1dQuantised,
+    "periodic": Periodic,
+    "image": Image,
+    "initial-value": InitialValue,
 }
 """The embedded tasks by name, the default first."""
 
