@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .dataflow import ACTIVATIONS, NORMS, regions
 from .errors import ConfigError
-from .primitives import Expr, inputs, known_tensor_functions, moments, read_formula
+from .primitives import Expr, inputs, read_formula, takes_norms_place
 from .primitives.lowering.layer import GROUPS
 from .rewiring import Editor, Replacement, replace_activations, replace_norms
 
@@ -94,7 +94,7 @@ def convert(
     if boxes:
         editor.notes.append(f"not traced, other than parts of it: {', '.join(boxes)}")
     called = {id(part.called(node)) for part in parts for node in part.graph.nodes}
-    normalises = _normalises(expr)
+    normalises = takes_norms_place(expr)
     kinds = NORMS if normalises else ACTIVATIONS
     unseen = [
         Replacement(name, type(module).__name__, "left", "no traced forward calls it")
@@ -110,9 +110,3 @@ def convert(
             found = replace_activations(editor, part, expr, example, groups)
         rows += [found[node] for node in order if node in found]
     return Conversion(editor.model, tuple(dict.fromkeys(rows + unseen)), tuple(editor.notes))
-
-
-def _normalises(expr: Expr) -> bool:
-    """Whether it takes the place of a normalisation and an activation in one."""
-    rest = (row.expr for row in known_tensor_functions().values() if row.section != "layers")
-    return bool(moments(expr)) and expr not in rest

@@ -30,6 +30,7 @@ from .zoo import (
     known_layers,
     known_tensor_functions,
     read_formula,
+    takes_norms_place,
 )
 
 __all__ = [
@@ -65,5 +66,6 @@ __all__ = [
     "parse",
     "read_formula",
     "reads_batch",
+    "takes_norms_place",
     "value_and_slopes",
 ]

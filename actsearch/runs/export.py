@@ -23,8 +23,8 @@ from actsearch.primitives import (
     infix,
     inputs,
     layer_words,
-    moments,
     parameters,
+    takes_norms_place,
 )
 from actsearch.primitives.lowering import functions
 from actsearch.primitives.lowering.program import (
@@ -64,7 +64,7 @@ def module_source(expr: Expr, *, class_name: str, provenance: Mapping[str, str])
         value_function("_value", expr, forward),
         slopes_function("_slopes", expr, backward),
         WIDENED,
-        autograd_function(class_name, "_value", "_slopes"),
+        autograd_function(class_name, expr, "_value", "_slopes"),
         _module_class(expr, class_name),
     ]
     return "\n\n\n".join(parts).replace("\n\n\nfrom __future__", "\n\nfrom __future__") + "\n"
@@ -115,7 +115,7 @@ def docstring(
     kind, name, needs_channels = "an activation function", "activation", _per_channel(expr)
     if layer_words(expr):
         kind, name, needs_channels = "a function of a whole tensor,", "layer", True
-    if moments(expr):
+    if takes_norms_place(expr):
         kind = "a layer that takes the place of normalisation and activation,"
     lines = [f'r"""{class_name}, {kind} found by actsearch.', "", "Formula:"]
     lines += _folded(infix(expr))
@@ -256,13 +256,21 @@ def slopes_function(name: str, expr: Expr, program: Program) -> str:
 
 def _function(name: str, expr: Expr, kind: str, about: str, lines: list[str]) -> str:
     arguments = [f"{local}: Tensor" for local in _local_names(expr).values()]
-    head = f"def {name}({', '.join(arguments)}) -> {kind}:"
-    if len(head) > _WIDTH:
-        head = f"def {name}(\n    {', '.join(arguments)}\n) -> {kind}:"
-    if any(len(line) > _WIDTH for line in head.splitlines()):
-        head = f"def {name}(\n" + "".join(f"    {a},\n" for a in arguments) + f") -> {kind}:"
+    head = _signature(name, arguments, kind, 0)
     body = _text_lines(f'"""{about}"""') if about else []
     return "\n".join([head, *(f"    {line}" for line in [*body, *lines])])
+
+
+def _signature(name: str, arguments: Sequence[str], kind: str, indent: int) -> str:
+    """Head of a function, on as many lines as it needs."""
+    space = " " * indent
+    head = f"{space}def {name}({', '.join(arguments)}) -> {kind}:"
+    if len(head) > _WIDTH:
+        head = f"{space}def {name}(\n{space}    {', '.join(arguments)}\n{space}) -> {kind}:"
+    if any(len(line) > _WIDTH for line in head.splitlines()):
+        listed = "".join(f"{space}    {argument},\n" for argument in arguments)
+        head = f"{space}def {name}(\n{listed}{space}) -> {kind}:"
+    return head
 
 
 def _text_lines(text: str) -> list[str]:
@@ -278,15 +286,23 @@ def _widened(first: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
 """What `autograd_function` calls."""
 
 
-def autograd_function(name: str, value: str, slopes: str) -> str:
+def autograd_function(name: str, expr: Expr, value: str, slopes: str) -> str:
     """The class `_name` around a value and its slopes, given by the names of their functions."""
+    local = list(_local_names(expr).values())
+    # Each tensor by its name: torch.compile counts them, and where none needs a gradient it takes
+    # a forward of fewer names than tensors for one that is given a context too (torch 2.13).
+    lines = [
+        _signature("forward", [f"{one}: Tensor" for one in local], "Tensor", 4),
+        *call_lines("wide = _widened", local, 8),
+        f"        return {value}(*wide).to({local[0]}.dtype)",
+    ]
+    forward = "\n".join(lines)
     return f"""\
 class _{name}(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(*tensors: Tensor) -> Tensor:
-        return {value}(*_widened(*tensors)).to(tensors[0].dtype)
+{forward}
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -317,8 +333,8 @@ def _module_class(expr: Expr, class_name: str) -> str:
             lines += [f"        self.{parameter.name} = nn.Parameter({value})"]
     local = _local_names(expr)
     shown = [local[name] for name in names]
-    signature = ", ".join(f"{name}: Tensor" for name in shown)
-    lines += ["", f"    def forward(self, {signature}) -> Tensor:"]
+    taken = ", ".join(f"{name}: Tensor" for name in shown)
+    lines += ["", f"    def forward(self, {taken}) -> Tensor:"]
     if _per_channel(expr):
         lines += [
             f"        after = {shown[0]}.ndim - 1 - self.dim % {shown[0]}.ndim",

@@ -161,7 +161,7 @@ class _Piece:
         return [
             value_function(value, self.expr, forward_program(self.expr)),
             slopes_function(slopes, self.expr, backward_program(self.expr)),
-            autograd_function(self._named(class_name), value, slopes),
+            autograd_function(self._named(class_name), self.expr, value, slopes),
         ]
 
     def call(self, head: str, class_name: str) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any
 from ..evaluators.result import Job, Result, Rung
 from ..runs.journal import FINALS, SEARCH, Entry
 from .comparison_config import FINAL, HALVING, SWEEP, ComparisonConfig, Entrant, Round
-from .engine import Progress
+from .progress import Progress
 from .trainings import Trainings
 
 LAYERS = "layers"

@@ -12,9 +12,15 @@ from ..evaluators.network import activation_of, built_model, network_names
 from ..evaluators.pool import describe
 from ..evaluators.screens import DuplicateScreen, fingerprint
 from ..evaluators.tasks import Splits, Task, check_splits
-from ..primitives import Expr, inputs, known_activations, moments, parse, reads_batch
-from ..primitives.layer_words import layer_words
-from ..primitives.moments import MOMENTS, Kind
+from ..primitives import (
+    Expr,
+    inputs,
+    known_activations,
+    layer_words,
+    parse,
+    reads_batch,
+    takes_norms_place,
+)
 from .comparison_config import ComparisonConfig, Entrant, halving_rounds
 from .config import Config, TaskSettings, resolve
 from .functions import Named, named_function
@@ -120,11 +126,6 @@ def zoo_names(which: str) -> Sequence[str]:
         for name, row in known.items()
         if inputs(row.expr) == ("x",) and not layer_words(row.expr)
     ]
-
-
-def takes_norms_place(expr: Expr) -> bool:
-    """Whether it is a layer that scales its input by a statistic, as a normalisation does."""
-    return any(MOMENTS[node.operator.name].kind in (Kind.STD, Kind.RMS) for node in moments(expr))
 
 
 def comparison_settings(

@@ -69,7 +69,7 @@ def derivation_report(
         ConfigError: a density, number or form is not known or out of range, or the base has no
             such correction.
     """
-    from ..primitives import infix
+    from ..primitives import infix, layer_words
     from ..primitives.entropy import Form, density_named
     from ..primitives.entropy.derivation import derive as derived
     from .functions import named_function
@@ -78,6 +78,11 @@ def derivation_report(
     if form is not None and form not in set(Form):
         raise ConfigError(f"unknown form '{form}'; there are {', '.join(Form)}")
     named = named_function(base)
+    for word in layer_words(named.expr):
+        raise ConfigError(
+            f"{named.label} has '{word.operator.name}'; a correction is of a function of one "
+            "number, without draws and moments of a layer"
+        )
     try:
         found = derived(named.expr, law, Form(form) if form else None, unit=unit)
     except ValueError as error:
@@ -123,11 +128,11 @@ def _figure(figure: Figure) -> dict[str, Any]:
 def _known(expr: Expr) -> str | None:
     """The known activation that is the same function, if there is one."""
     from ..evaluators.screens import DuplicateScreen, fingerprint
-    from ..primitives import inputs, known_activations, moments
+    from ..primitives import inputs, known_activations, layer_words
 
     screen = DuplicateScreen()
     for known in known_activations().values():
-        if inputs(known.expr) == ("x",) and not moments(known.expr):
+        if inputs(known.expr) == ("x",) and not layer_words(known.expr):
             screen.remember(fingerprint(known.expr), known.name)
     return screen.find(fingerprint(expr))
 

@@ -16,7 +16,7 @@ from ..evaluators.selection import Selection, SelectionSettings, train_selection
 from ..evaluators.statistics import compare
 from ..evaluators.tasks import Splits, Task, check_splits
 from ..evaluators.training import Trainer
-from ..primitives import Expr, inputs, moments, read_formula
+from ..primitives import Expr, inputs, layer_words, read_formula
 from ..primitives.lowering.mixture import Mixing
 
 POOLS: Mapping[str, tuple[Mixing, tuple[str, ...]]] = {
@@ -72,7 +72,7 @@ def pool_named(text: str) -> tuple[Mixing, dict[str, Expr]]:
             f"{', '.join(POOLS)}"
         )
     for name, expr in pool.items():
-        if inputs(expr) != ("x",) or moments(expr):
+        if inputs(expr) != ("x",) or layer_words(expr):
             raise ConfigError(f"--pool: '{name}' is not a function of one number x")
     return mixing, pool
 

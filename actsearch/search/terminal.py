@@ -17,7 +17,7 @@ from rich.text import Text
 
 from ..primitives import infix, parse
 from ..runs.leaderboard import standings
-from .engine import Progress
+from .progress import Progress
 
 _PLAIN_SECONDS = 10.0
 _FORMULA_WIDTH = 72

@@ -5,15 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from ..errors import RunError
 from ..evaluators.pool import Pool
 from ..evaluators.result import Job, Result, Status
 from ..runs.journal import Entry
 from ..runs.run import Run
-from .engine import Progress
+from .progress import Progress
 
 _REFRESH_SECONDS = 0.5
+
+Ended = Callable[[Progress, Entry], None]
+"""What is called with each entry, recorded or new, in the order of arrival."""
+
+
+def _nothing(progress: Progress, entry: Entry) -> None:
+    pass
 
 
 class Trainings:
@@ -26,6 +34,7 @@ class Trainings:
         studies: of the journal, whose results are known.
         made_by: version of actsearch that the run was begun with, for people.
         show: called with the progress whenever it changed, and every half second.
+        settled: entries of the journal that stand even where they failed.
     """
 
     def __init__(
@@ -35,58 +44,82 @@ class Trainings:
         studies: Iterable[str],
         made_by: str,
         show: Callable[[Progress], None] = lambda progress: None,
+        settled: Iterable[Entry] = (),
     ) -> None:
         self.run, self.pool, self.made_by, self.show = run, pool, made_by, show
-        self.progress = Progress(stage="")
-        self._waiting: dict[str, tuple[str, Job, str]] = {}
-        self._recorded = {
-            entry.job.key: entry
-            for study in studies
-            for entry in run.journal.entries(study)
-            if entry.result.status is not Status.FAILED
-        }
+        self.progress = Progress()
+        self._ended: Ended = _nothing
+        self._waiting: dict[str, tuple[str, Job, str, dict[str, Any]]] = {}
+        repeatable = (entry for study in studies for entry in run.journal.entries(study))
+        sound = (entry for entry in repeatable if entry.result.status is not Status.FAILED)
+        self._recorded = {entry.job.key: entry for entry in (*sound, *settled)}
+
+    @property
+    def recorded(self) -> list[Entry]:
+        """All that ended, what was in the journal first."""
+        return list(self._recorded.values())
+
+    def begin(self, stage: str, total: int, ended: Ended = _nothing) -> None:
+        """Begin a stage of that many trainings, for the display of progress."""
+        self._ended = ended
+        self.progress.stage, self.progress.total = stage, total
+        self.progress.done = self.progress.fresh = 0
+        self.progress.stage_started = time.monotonic()
+        self.show(self.progress)
+
+    def submit(
+        self, study: str, label: str, job: Job, details: dict[str, Any] | None = None
+    ) -> None:
+        """Hand a job to the pool, unless the journal has its result.
+
+        Raises:
+            RunError: the journal holds another job under the same key.
+        """
+        recorded = self._recorded.get(job.key)
+        if recorded is None:
+            self._waiting[job.key] = (study, job, label, details or {})
+            self.pool.submit(job)
+        else:
+            self._check_same(recorded.job, job)
+            self._count(recorded)
+
+    def collect(self, timeout: float = _REFRESH_SECONDS) -> None:
+        """Record what has come in; each result is on disk before anything depends on it."""
+        for result in self.pool.collect(timeout):
+            study, job, label, details = self._waiting.pop(result.key)
+            entry = Entry(job, result, label, details)
+            self.run.journal.append(study, entry)
+            self._recorded[result.key] = entry
+            self.progress.fresh += 1
+            self._count(entry)
+        self.show(self.progress)
+
+    def entry_of(self, job: Job) -> Entry:
+        """What came of a job that was submitted, when it is there."""
+        while job.key not in self._recorded:
+            self.collect()
+        return self._recorded[job.key]
 
     def train(
         self,
         stage: str,
         study: str,
         jobs: Sequence[tuple[str, Job]],
-        ended: Callable[[Progress, Entry], None] = lambda progress, entry: None,
+        ended: Ended = _nothing,
     ) -> dict[str, Result]:
-        """Results by key of all jobs, each with the label of its function.
-
-        Args:
-            stage: for the display of progress.
-            ended: called with each entry, recorded or new, in the order of arrival.
+        """Results by key of all jobs, each with the label of its function, as one stage.
 
         Raises:
             RunError: the journal holds another job under the same key.
         """
-        progress = self.progress
-        progress.stage, progress.total, progress.done, progress.fresh = stage, len(jobs), 0, 0
-        progress.stage_started = time.monotonic()
-        self.show(progress)
+        self.begin(stage, len(jobs), ended)
         for label, job in jobs:
-            recorded = self._recorded.get(job.key)
-            if recorded is None:
-                self._waiting[job.key] = (study, job, label)
-                self.pool.submit(job)
-            else:
-                self._check_same(recorded.job, job)
-                progress.done += 1
-                ended(progress, recorded)
-        while self._waiting:
-            for result in self.pool.collect(_REFRESH_SECONDS):
-                in_study, job, label = self._waiting.pop(result.key)
-                entry = Entry(job, result, label)
-                # On disk before anything depends on it.
-                self.run.journal.append(in_study, entry)
-                self._recorded[result.key] = entry
-                progress.fresh += 1
-                progress.done += 1
-                ended(progress, entry)
-            self.show(progress)
-        return {job.key: self._recorded[job.key].result for _, job in jobs}
+            self.submit(study, label, job)
+        return {job.key: self.entry_of(job).result for _, job in jobs}
+
+    def _count(self, entry: Entry) -> None:
+        self.progress.done += 1
+        self._ended(self.progress, entry)
 
     def _check_same(self, recorded: Job, job: Job) -> None:
         if recorded == job:

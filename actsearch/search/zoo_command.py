@@ -14,6 +14,8 @@ from .output import print_json, stdout
 if TYPE_CHECKING:
     from ..primitives import KnownActivation
 
+_MARK = " ?"
+_KIND_WIDTH = len("surrogate" + _MARK)
 _SMOOTHNESS = {-1: "jumps", 0: "continuous, the slope jumps"}
 
 
@@ -80,20 +82,24 @@ def facts_of(row: KnownActivation) -> dict[str, Any]:
 
 
 def kind_of(row: KnownActivation) -> str:
-    """What is special: gated, layer, trained, surrogate slope, unverified; else `scalar`."""
-    from ..primitives import Apply
-    from ..primitives.expr import postorder
-    from ..primitives.layer_words import layer_words
+    """What a row is, in order: gated, layer, random, vector, surrogate slope; then whether it is
+    trained or unverified; `scalar` where there is nothing to say."""
+    from ..primitives.layer_words import is_random, layer_words
 
-    names = {n.operator.name for n in postorder(row.expr) if isinstance(n, Apply)}
     words = [
         "gated" if len(row.function.inputs) > 1 else "",
-        "layer" if layer_words(row.expr) else "",
+        _kind_of_layer(row.section, is_random(row.expr)) if layer_words(row.expr) else "",
+        "surrogate slope" if row.section == "surrogate_gradients" else "",
         "trained" if row.function.trainable else "",
-        "surrogate slope" if "surrogate" in names else "",
-        "unverified" if row.unverified else "",
     ]
-    return ", ".join(filter(None, words)) or "scalar"
+    kind = ", ".join(filter(None, words)) or "scalar"
+    return f"{kind}, unverified" if row.unverified else kind
+
+
+def _kind_of_layer(section: str, random: bool) -> str:
+    if random:
+        return "random"
+    return "layer" if section == "layers" else "vector"
 
 
 def _has(row: KnownActivation, word: str) -> bool:
@@ -102,25 +108,27 @@ def _has(row: KnownActivation, word: str) -> bool:
 
 
 def _list(rows: Sequence[KnownActivation], as_json: bool) -> None:
-    from rich.table import Table
-
     from ..primitives.zoo import SECTIONS
 
     if as_json:
         print_json([facts_of(row) for row in rows])
         return
-    # One line for each, with the same columns in all sections; what does not fit is cut off.
-    names = max(len(row.name) for row in rows)
-    kinds = max(len(kind_of(row)) for row in rows)
-    for section, members in groupby(rows, key=lambda row: row.section):
-        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-        table.add_column("name", no_wrap=True, min_width=names)
-        table.add_column("kind", no_wrap=True, min_width=kinds)
-        table.add_column("formula", no_wrap=True, overflow="ellipsis")
-        for row in members:
-            table.add_row(row.name, kind_of(row), row.formula)
+    # One line for each, with the same columns in all sections; a terminal cuts off what is wider.
+    name_width = max(len(row.name) for row in rows)
+    order = list(SECTIONS)
+    in_order = sorted(rows, key=lambda row: order.index(row.section))
+    for section, members in groupby(in_order, key=lambda row: row.section):
         stdout.print(f"\n{SECTIONS[section]}", style="bold")
-        stdout.print(table)
+        for row in members:
+            kind = kind_of(row).partition(",")[0].partition(" ")[0] + _MARK * bool(row.unverified)
+            line = f"{row.name:<{name_width}}  {kind:<{_KIND_WIDTH}}  {row.formula}"
+            if stdout.is_terminal and len(line) > stdout.width:
+                line = f"{line[: stdout.width - 3]}..."
+            stdout.print(line, soft_wrap=True, highlight=False, markup=False)
+    doubtful = sum(bool(row.unverified) for row in rows)
+    marked = f", {doubtful} with a ?: search zoo NAME says what is unverified"
+    count = f"{len(rows)} function{'s' * (len(rows) > 1)}"
+    stdout.print(f"\n{count}{marked * bool(doubtful)}", highlight=False)
 
 
 def _show(facts: dict[str, Any]) -> None:
@@ -131,7 +139,7 @@ def _show(facts: dict[str, Any]) -> None:
         "kind": facts["kind"],
         "formula": facts["formula"],
         "computes": facts["canonical"],
-        "parameters": "; ".join(_parameter(p) for p in facts["parameters"]),
+        "parameters": _parameters(facts["parameters"]),
         "call": _call(facts),
         "kinks": ", ".join(f"{k:g}" for k in facts["kinks"]),
         "smoothness": _smoothness(facts["smoothness"]),
@@ -145,9 +153,16 @@ def _show(facts: dict[str, Any]) -> None:
             stdout.print(f"{name:>10}  {text}", soft_wrap=True, highlight=False)
 
 
-def _parameter(facts: dict[str, Any]) -> str:
-    trained = f"trained, one per {facts['one per']}" if facts["trained"] else "fixed"
-    return f"{facts['name']} = {facts['value']:g} ({trained})"
+def _parameters(listed: Sequence[dict[str, Any]]) -> str:
+    parts = []
+    for tag, alike in groupby(listed, key=_tag):
+        values = ", ".join(f"{p['name']} = {p['value']:g}" for p in alike)
+        parts.append(f"{values} ({tag})")
+    return "; ".join(parts)
+
+
+def _tag(parameter: dict[str, Any]) -> str:
+    return f"trained, one per {parameter['one per']}" if parameter["trained"] else "fixed"
 
 
 def _call(facts: dict[str, Any]) -> str:

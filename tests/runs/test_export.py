@@ -25,7 +25,7 @@ from actsearch.primitives import (
     parameters,
     read_formula,
 )
-from actsearch.primitives.expr import Apply, Input, Parameter
+from actsearch.primitives.expr import Apply, Input, Parameter, Scope
 from actsearch.primitives.lowering import functions
 from actsearch.runs.export import class_name_for, module_source, public_name
 
@@ -367,6 +367,22 @@ _ALONE = textwrap.dedent(
     print("done", sys.argv[2])
     """
 )
+
+
+@pytest.mark.parametrize("name", ["swish", "two scopes", "gated", "swiglu", "silu", "constant"])
+def test_compiles_in_one_graph_where_nothing_needs_a_gradient(name, tmp_path):
+    expr = FORMULAS[name]
+    made = load(tmp_path, module_source(expr, class_name="Found", provenance={})).Found
+    per_channel = any(p.scope is Scope.CHANNEL for p in parameters(expr))
+    module = made(channels=CHANNELS) if per_channel else made()
+    given = [torch.randn(4, CHANNELS) for _ in inputs(expr) or ("x",)]
+    torch._dynamo.reset()
+    compiled = torch.compile(module, fullgraph=True, backend="eager")
+    wanted = Activation(expr, CHANNELS)(*given)
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(*given), wanted.detach())
+    # Gated functions without parameters need none in training mode either.
+    torch.testing.assert_close(compiled(*given), wanted)
 
 
 @pytest.mark.parametrize("what", ["train", pytest.param("compile", marks=pytest.mark.slow)])

@@ -186,6 +186,9 @@ def test_compiles_without_a_graph_break(name, tmp_path):
     compiled = torch.compile(theirs, fullgraph=True, backend="aot_eager")
     for _ in range(2):
         assert_agree(compiled, ours, torch.randn(4, CHANNELS, 6), 1e-5)
+    x = torch.randn(4, CHANNELS, 6)
+    with torch.no_grad():
+        torch.testing.assert_close(compiled.eval()(x), ours.eval()(x), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["b0", "s0"])

@@ -359,6 +359,11 @@ def test_layers_take_the_place_of_norms_and_scalars_stay_behind_them(tmp_path: P
     assert scores["relu"] != scores["evonorm_s0"]
 
 
+def test_functions_of_a_tensor_stay_behind_the_norms() -> None:
+    config = settings(("softmax", "polynorm", "gaussian_top_k", "rrelu", "frn_tlu"), TinyAnchors())
+    assert [entrant.normalises for entrant in config.entrants] == [False] * 4 + [True]
+
+
 @pytest.mark.parametrize(
     ("members", "survivors", "work"),
     [

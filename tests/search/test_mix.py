@@ -62,6 +62,8 @@ def test_layers_add_up_to_the_neurons(found):
         ("relu,relu", "at least two different"),
         ("relu,swiglu", "'swiglu' is not a function of one number"),
         ("relu,bn_relu", "'bn_relu' is not a function of one number"),
+        ("relu,softmax", "'softmax' is not a function of one number"),
+        ("relu,rrelu", "'rrelu' is not a function of one number"),
     ],
 )
 def test_refuses_pools(pool, problem):

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from ...errors import DerivativeError
 from ..expr import Expr, inputs
+from ..layer_words import layer_words
 from ..lowering.eager import evaluate, value_and_slopes
-from ..moments import moments
 from .figure import at_initial
 
 Array = NDArray[np.float64]
@@ -19,15 +19,16 @@ def function_of_x(expr: Expr) -> Expr:
     """The expression with its trainable parameters at their start.
 
     Raises:
-        ValueError: it does not read x alone, or reads a whole tensor.
+        ValueError: it does not read x alone, or is a draw or reads a whole tensor.
     """
     names = inputs(expr)
     if names != ("x",):
         read = " and ".join(names) if names else "no input"
         raise ValueError(f"'{expr}' reads {read}; these figures are of functions of x alone")
-    if moments(expr):
+    if layer_words(expr):
         raise ValueError(
-            f"'{expr}' reads a whole tensor; take the function that it is at unit statistics"
+            f"'{expr}' draws or reads a whole tensor; take the function that it is at unit "
+            "statistics"
         )
     return at_initial(expr)
 

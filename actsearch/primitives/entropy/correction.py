@@ -203,9 +203,12 @@ def _direction(branch: Branch, power: int, moments_of: tuple[float, float] | Non
 
 
 def _coefficient(parts: tuple[Part, ...]) -> float:
-    """Size of the constant factor of the first part that is not 0, a sloped one if there is."""
-    by_kind = sorted(parts, key=lambda part: part.branch.piece.flat)
-    return next(abs(factored(part.term)[0]) for part in by_kind if part.term != ZERO)
+    """The largest constant factor of a sloped part's term; of a flat one's where those are 0.
+
+    The largest, for weights raise the ratio of two slopes to their power.
+    """
+    terms = [(not part.branch.piece.flat, abs(factored(part.term)[0])) for part in parts]
+    return max((is_sloped, size) for is_sloped, size in terms if size > 0)[1]
 
 
 def _largest(parts: tuple[Part, ...], density: Density) -> float:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..expr import Expr, Parameter, Scope, inputs, parameters
-from ..moments import moments
+from ..layer_words import layer_words
 from .activation import Activation, from_end
 
 
@@ -148,7 +148,7 @@ def check_pool(pool: Mapping[str, Expr]) -> None:
     if len(pool) < 2:
         raise ValueError(f"a pool needs at least two functions, got {', '.join(pool) or 'none'}")
     for name, expr in pool.items():
-        if inputs(expr) != ("x",) or moments(expr):
+        if inputs(expr) != ("x",) or layer_words(expr):
             raise ValueError(f"'{name}' cannot be in a pool, which takes functions of x alone")
 
 

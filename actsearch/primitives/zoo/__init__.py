@@ -10,6 +10,7 @@ from functools import cache
 from ..expr import Expr, inputs
 from ..layer_words import reads_batch
 from ..parse import parse
+from .placement import takes_norms_place
 from .rows import SECTIONS, KnownActivation, functions, rows
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "known_layers",
     "known_tensor_functions",
     "read_formula",
+    "takes_norms_place",
 ]
 
 # Comparisons list them so, whatever the order of the files.

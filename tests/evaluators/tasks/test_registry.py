@@ -80,6 +80,9 @@ def test_embedded_tasks_load_by_name(tmp_path):
         "digits-continual",
         "python-text",
         "mnist1d-quantised",
+        "periodic",
+        "image",
+        "initial-value",
     ]
     for name, task_class in TASKS.items():
         assert type(load_task(name, tmp_path if "cifar10" in name else None)) is task_class

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from actsearch.primitives import evaluate, parse
+from actsearch.primitives import evaluate, parse, read_formula
 from actsearch.primitives.analysis.linearity import linearity_of
 
 FORMULAS = ["relu(x)", "x*normal_cdf(x)", "tanh(x - 0.3)", "max(x, 0.1*x)", "sin(2*x)", "exp(x)"]
@@ -81,3 +81,9 @@ def test_a_constant_is_refused() -> None:
 def test_a_layer_is_refused() -> None:
     with pytest.raises(ValueError, match="reads a whole tensor"):
         linearity_of(parse("x/std_layer(x)"))
+
+
+@pytest.mark.parametrize("name", ["softmax", "rrelu", "gdn", "cats"])
+def test_words_that_are_no_moments_are_refused_too(name: str) -> None:
+    with pytest.raises(ValueError, match="draws or reads a whole tensor; take the function"):
+        linearity_of(read_formula(name))

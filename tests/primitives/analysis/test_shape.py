@@ -8,7 +8,7 @@ import mpmath as mp
 import pytest
 import torch
 
-from actsearch.primitives import evaluate, parse
+from actsearch.primitives import evaluate, parse, read_formula
 from actsearch.primitives.analysis.shape import shape_of
 
 GELU = "x*normal_cdf(x)"
@@ -337,6 +337,10 @@ def test_two_inputs_and_layers_are_refused():
         shape_of(parse("u*sigmoid(v)"))
     with pytest.raises(ValueError, match="reads a whole layer"):
         shape_of(parse("x/std_batch(x)"))
+    with pytest.raises(ValueError, match="'uniform' is a draw"):
+        shape_of(read_formula("rrelu"))
+    with pytest.raises(ValueError, match="'max_token' is a draw or reads a whole layer"):
+        shape_of(read_formula("softmax"))
 
 
 def test_poles_and_edges_of_the_domain():

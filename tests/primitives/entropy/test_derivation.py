@@ -53,8 +53,10 @@ def test_without_time_the_latex_of_expressions_is_left_out() -> None:
 
 
 def test_zeros_of_the_slope_windows_and_ends_of_the_support_are_named() -> None:
-    silu = derive(parse("x*sigmoid(x)"), normal(), seconds=0.0)
-    assert formula(silu, "Descent with weight f'^2").endswith("f' is 0 at x = -1.27846")
+    for form, weight in ((None, "f'^4"), (Form.REGULAR, "f'^2")):
+        silu = derive(parse("x*sigmoid(x)"), normal(), form, seconds=0.0)
+        named = formula(silu, f"Descent with weight {weight}")
+        assert named.endswith("f' is 0 at x = -1.27846")
     elu = derive(parse("elu(x)"), normal(), seconds=0.0)
     assert "it jumps, so D is multiplied by 1 - exp(-x^2/(2*0.5^2))" in formula(elu, "Kink")
     flat = derive(parse("tanh(x)"), uniform(), seconds=0.0)

@@ -116,6 +116,8 @@ def test_one_mixture_in_two_places_stays_one():
         (("relu",), "at least two"),
         (("relu", "swiglu"), "'swiglu' cannot be in a pool"),
         (("relu", "bn_relu"), "'bn_relu' cannot be in a pool"),
+        (("relu", "softmax"), "'softmax' cannot be in a pool"),
+        (("relu", "rrelu"), "'rrelu' cannot be in a pool"),
     ],
 )
 def test_refuses_what_cannot_be_mixed(pool, problem):

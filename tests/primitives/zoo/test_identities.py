@@ -141,10 +141,12 @@ SAME = {
     ("silu", "e_swish"),
     # By definition.
     ("silu", "swish"),
+    ("eis_2", "eis"),
     ("sigmoid", "mittag_leffler_sigmoid"),
     ("silu", "mittag_leffler_silu"),
     ("tanh", "mittag_leffler_tanh"),
     ("softsign", "mittag_leffler_softsign"),
+    ("elu", "mittag_leffler_elu"),
     # At a = 1.
     ("elu", "celu"),
     ("signrelu", "power_lu"),
@@ -175,6 +177,9 @@ SAME_AT_THE_START = {
     ("prelu", "melu"),
     ("prelu", "rprelu"),
     ("identity", "uaf"),
+    ("identity", "soft_exponential"),
+    ("pau_b", "pau_c"),
+    ("pau_b", "pau_n"),
     ("tanh", "adaptive_tanh"),
     ("tanh", "chebyshev"),
     ("tanh", "legendre_kan"),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
+from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
@@ -25,6 +28,7 @@ from actsearch.primitives import (
 from actsearch.primitives.expr import postorder, substitute
 from actsearch.primitives.zoo import SECTIONS
 from actsearch.search.evaluation import evaluate_at
+from actsearch.search.zoo_command import kind_of
 
 KNOWN = known_functions()
 ACTIVATIONS = known_activations()
@@ -48,6 +52,17 @@ WITH_DEFAULT = {name: row for name, row in ACTIVATIONS.items() if row.function.s
 def test_there_are_well_over_two_hundred():
     assert len(KNOWN) > 200
     assert {row.section for row in KNOWN.values()} == set(SECTIONS)
+
+
+def test_the_page_counts_every_kind():
+    page = (Path(__file__).parents[3] / "docs" / "zoo.md").read_text("utf-8")
+    table = {
+        kind: int(count) for kind, count in re.findall(r"^\| (\D+?) \|.*\| (\d+) \|$", page, re.M)
+    }
+    doubtful = sum(bool(row.unverified) for row in KNOWN.values())
+    assert table.pop("all") == len(KNOWN)
+    assert f"of which {doubtful} leave something unverified" in page
+    assert table == Counter(kind_of(row).partition(",")[0] for row in KNOWN.values())
 
 
 def test_every_name_is_an_identifier_and_means_one_row():

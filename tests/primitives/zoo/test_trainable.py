@@ -48,15 +48,29 @@ def mexican(slope, heights):
     )
 
 
-def pade(above, below, *, each):
-    """P/Q with Q = 1 + sum |b_j x^j|, or 1 + |sum b_j x^j|."""
+def pade(above, below, version):
+    """P/Q with Q = A: 1 + sum |b_j x^j|, B: 1 + |sum b_j x^j|, C: 0.1 + |sum from 0|, N: no |.|."""
 
     def value(x):
         numerator = sum(number(a) * x**i for i, a in enumerate(above))
-        terms = [number(b) * x ** (j + 1) for j, b in enumerate(below)]
-        return numerator / (1 + (sum(map(abs, terms)) if each else abs(sum(terms))))
+        terms = [number(b) * x ** (j + (version != "C")) for j, b in enumerate(below)]
+        denominators = {
+            "A": 1 + sum(map(abs, terms)),
+            "B": 1 + abs(sum(terms)),
+            "C": number("0.1") + abs(sum(terms)),
+            "N": 1 + sum(terms),
+        }
+        return numerator / denominators[version]
 
     return value
+
+
+def soft_exponential(a):
+    a = mp.mpf(a)
+    if a > 0:
+        return lambda x: (mp.exp(a * x) - 1) / a + a
+    # Held where the logarithm ends.
+    return lambda x: -mp.log(max(1 - a * (x + a), 1 - number("0.9999999"))) / a
 
 
 def soft_quadratic(a, b):
@@ -126,8 +140,14 @@ TRUTHS = {
     "pact": lambda x: clip(x, 0, 6),
     "pact(a=2)": lambda x: clip(x, 0, 2),
     "flexible_relu": lambda x: max(x, 0) - 1,
-    "pau": pade(*PADE_A, each=True),
-    "pau_b": pade(*PADE_B, each=False),
+    "pau": pade(*PADE_A, "A"),
+    "pau_b": pade(*PADE_B, "B"),
+    "pau_c": pade(PADE_B[0], (0.9, *PADE_B[1]), "C"),
+    "pau_c(b0=0.5, b1=1)": pade(PADE_B[0], (0.5, 1, *PADE_B[1][1:]), "C"),
+    "pau_n": pade(*PADE_B, "N"),
+    "pau_n(b1=1)": pade(PADE_B[0], (1, *PADE_B[1][1:]), "N"),
+    "soft_exponential(a=0.5)": soft_exponential(0.5),
+    "soft_exponential(a=-0.5)": soft_exponential(-0.5),
     "srs": lambda x: x / (x / 5 + mp.exp(-x / 3)),
     "srs(a=3, b=2)": lambda x: x / (x / 3 + mp.exp(-x / 2)),
     "sinlu": lambda x: (x + mp.sin(x)) * logistic(x),
@@ -142,6 +162,10 @@ TRUTHS = {
     "smu": lambda x: (1.25 * x + 0.75 * x * erf(0.75 * x)) / 2,
     "eis_1": lambda x: x * softplus(x) / (x + number("1.16") * mp.exp(-x)),
     "eis_2": lambda x: x * softplus(x) / mp.sqrt(1 + x**2),
+    "eis": lambda x: x * softplus(x) / mp.sqrt(1 + x**2),
+    "eis(a=2, b=0.5, g=3, d=1.5, t=0.25)": lambda x: (
+        x * softplus(x) ** 2 / (mp.sqrt(0.5 + 3 * x**2) + 1.5 * mp.exp(-x / 4))
+    ),
     "psgu": lambda x: x * mp.tanh(3 * logistic(x)),
     "pats": lambda x: x * mp.atan(0.625 * mp.pi * logistic(x)),
     "aqulu": soft_quadratic(0.25, 0.5),
@@ -164,6 +188,7 @@ TRUTHS = {
     "mittag_leffler_silu": lambda x: x * logistic(x),
     "mittag_leffler_tanh": mp.tanh,
     "mittag_leffler_softsign": lambda x: x / (1 + abs(x)),
+    "mittag_leffler_elu": lambda x: x if x > 0 else mp.exp(x) - 1,
 }
 KINKS = {
     "prelu(a=0.5)": [0.0],
@@ -174,7 +199,10 @@ KINKS = {
     "pact(a=2)": [0.0, 2.0],
     "aqulu(a=0.5, b=1)": [-2.0, 0.0],
     "rprelu(g=1, b=0.5, z=-2)": [1.0],
+    "soft_exponential(a=-0.5)": [-1.5],
 }
+# Where exp overflows float32.
+BEYOND = {"soft_exponential(a=0.5)": 170.0, "eis(a=2, b=0.5, g=3, d=1.5, t=0.25)": 300.0}
 ABSOLUTE = {
     # 1 + sin(2 a x) and the like have zeros that their terms do not have.
     "snake": 1e-15,
@@ -195,6 +223,10 @@ ABSOLUTE = {
     "pwlu(left=0.5, right=2, y1=1, y2=-1, y3=0.5, y4=0.25, y5=3, y6=-2, y7=1)": 1e-14,
     "pau": 1e-15,
     "pau_b": 1e-15,
+    "pau_c": 1e-15,
+    "pau_c(b0=0.5, b1=1)": 1e-15,
+    "pau_n": 1e-15,
+    "pau_n(b1=1)": 1e-15,
     "tanhsoft_3": 1e-15,
     # Two terms of the slope cancel where the function saturates.
     "srs": 1e-16,
@@ -207,7 +239,13 @@ ABSOLUTE = {
 
 @pytest.mark.parametrize("text", TRUTHS)
 def test_agrees_with_the_reference(text):
-    assert_agrees(text, TRUTHS[text], kinks=KINKS.get(text), absolute=ABSOLUTE.get(text, 0.0))
+    assert_agrees(
+        text,
+        TRUTHS[text],
+        kinks=KINKS.get(text),
+        absolute=ABSOLUTE.get(text, 0.0),
+        beyond=BEYOND.get(text, 1e4),
+    )
 
 
 @pytest.mark.parametrize(
@@ -248,6 +286,16 @@ def test_apa_is_the_gompertz_gate_where_lam_is_clamped():
     torch.testing.assert_close(value, torch.exp(-torch.exp(-x)), rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_soft_exponential_starts_as_the_identity_and_can_leave_it(dtype):
+    x = torch.linspace(-10, 10, 201, dtype=dtype)
+    value, (by_x, by_a) = value_and_gradients(read_formula("soft_exponential"), {"x": x})
+    torch.testing.assert_close(value, x, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(by_x, torch.ones_like(x), rtol=0, atol=1e-5)
+    # The derivative of (e^(a x) - 1)/a + a by a at 0, and of the other case.
+    torch.testing.assert_close(by_a, 1 + x.square() / 2, rtol=1e-2, atol=1e-2)
+
+
 @pytest.mark.parametrize("z", [-2.5, -1.0, 0.5, 2.0])
 def test_mittag_leffler_identities(z):
     """The series E_{a,b} against what stands for it in the rows."""
@@ -263,6 +311,7 @@ def test_mittag_leffler_identities(z):
             "mittag_leffler_silu": x / (1 + exp),
             "mittag_leffler_tanh": x * sinhc / cosh,
             "mittag_leffler_softsign": x / (1 + abs(x)),
+            "mittag_leffler_elu": x if x > 0 else x * mittag_leffler(1, 2, x),
         }
     for name, true in pairs.items():
         value = evaluate(read_formula(name), {"x": torch.tensor([z], dtype=torch.float64)})

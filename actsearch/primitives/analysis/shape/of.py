@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from ...expr import Apply, Expr, inputs, postorder
-from ...operators import OPERATORS
+from ...expr import Expr, inputs
+from ...layer_words import layer_words
 from ...symbolic import latex
 from ..figure import at_initial
 from .algebra import made_exact
@@ -41,12 +41,11 @@ def shape_of(expr: Expr, seconds: float = 10.0) -> Shape:
         raise ValueError(
             f"a shape is of a function of one input; this one reads {', '.join(names)}"
         )
-    for node in postorder(expr):
-        if isinstance(node, Apply) and node.operator.name not in OPERATORS:
-            raise ValueError(
-                f"a shape is of a function of one number; '{node.operator.name}' is a draw or "
-                "reads a whole layer"
-            )
+    for word in layer_words(expr):
+        raise ValueError(
+            f"a shape is of a function of one number; '{word.operator.name}' is a draw or reads a "
+            "whole layer"
+        )
     fixed = at_initial(expr)
     survey = survey_of(fixed)
     direction = monotone(survey)
