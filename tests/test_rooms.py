@@ -65,6 +65,7 @@ def loaded_after(statement):
     [
         ("actsearch.errors", {"torch", "numpy", "ray", "optuna", "sympy", "matplotlib"}),
         ("actsearch.primitives", {"ray", "optuna", "sympy", "matplotlib", "sklearn"}),
+        ("actsearch.primitives.analysis", {"scipy", "ray", "optuna", "sympy", "matplotlib"}),
         ("actsearch.primitives.symbolic", {"ray", "optuna", "sympy", "matplotlib"}),
         ("actsearch.evaluators.result", {"torch", "ray", "optuna", "sympy", "matplotlib"}),
         ("actsearch.runs.export", {"ray", "optuna", "sympy", "matplotlib"}),
@@ -74,6 +75,18 @@ def test_importing_a_room_does_not_load(module, absent):
     loaded = loaded_after(f"import {module}")
     assert "actsearch" in loaded
     assert not absent & loaded
+
+
+def test_the_analyses_are_there_when_asked_for():
+    from actsearch.primitives import analysis
+    from actsearch.primitives.analysis.shape import shape_of
+
+    for name in analysis.__all__:
+        assert callable(getattr(analysis, name))
+    assert analysis.shape_of is shape_of
+    assert callable(analysis.initial_gain)
+    with pytest.raises(AttributeError, match="no attribute 'shapes_of'"):
+        analysis.shapes_of  # noqa: B018
 
 
 @pytest.mark.parametrize("room", ALLOWED)

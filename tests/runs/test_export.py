@@ -53,7 +53,7 @@ _SINE, _SUM = "a sine of 1e7, where float32 has no angle", "a sum that cancels, 
 # Skipped below float64, where both sides are right to their own rounding.
 ILL_CONDITIONED = {
     **dict.fromkeys(("finer", "finer_detached"), _SINE),
-    **dict.fromkeys(("pau", "pau_b", "xatglu", "xgeglu", "xswiglu", "deep_spline"), _SUM),
+    **dict.fromkeys(("pau", "pau_b", "pau_c", "pau_n", "xatglu", "xgeglu", "xswiglu", "deep_spline"), _SUM),
 }
 CHANNELS = 3
 _counter = itertools.count()

@@ -29,10 +29,9 @@ class Image(Task):
     """scikit-learn's photo china.jpg, 64 x 64 in grey, by a network 2-64-64-1.
 
     Half of the pixels are trained on, a quarter each is for validation and final, at random
-    places. With sin(x) this is SIREN, omega_0 = 30 in the first layer: its factors of 30 stand
-    inside the weights here, so a rate of 3e-3 is one of 1e-4 there, and the second layer's weights
-    are sqrt(6 / fan_in) at most in place of that over 30, up to rounding of E sin^2 to 1/2, half of
-    which is a factor of the features. Unlike there biases of the second layer start at 0. No rungs:
+    places. With sin(x) this is SIREN with omega_0 = 30: its factors of 30 stand inside the weights
+    here, so that a rate of 3e-3 is one of 1e-4 there, and the root of 2 in the second layer's
+    weights is the factor of the features. Unlike there, that layer's biases start at 0. No rungs:
     none was measured. Figures: docs/tasks.md.
     """
 

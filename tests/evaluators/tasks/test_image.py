@@ -96,8 +96,9 @@ def test_with_a_sine_hidden_weights_are_those_of_siren() -> None:
     model = TASK.build_model(ActivationFactory(lambda channels, dim: Sine()))
     TASK.initialise(model, 1.5)
     second = model.networks.linears[1]
-    # U(-sqrt(6/n), sqrt(6/n)) of the paper times omega_0 over omega_0.
-    assert second.weight.abs().max().item() == pytest.approx(math.sqrt(6 / 64), rel=0.03)
+    # U(-sqrt(6/n), sqrt(6/n)) of the paper over omega_0, times omega_0.
+    largest = (model.networks.scale * second.weight).abs().max().item()
+    assert largest == pytest.approx(math.sqrt(6 / 64), rel=0.03)
     assert not second.bias.any()
 
 

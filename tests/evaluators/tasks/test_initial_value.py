@@ -189,7 +189,7 @@ def test_a_short_training_lowers_the_residual_and_repeats(text: str) -> None:
 def test_tanh_finds_the_motion_and_relu_does_not() -> None:
     trainer = Trainer(TASK)
     relu, tanh = (
-        trainer(replace(SHORT, formula=formula, rungs=(Rung(120),)))
+        trainer(replace(SHORT, formula=formula, rungs=(Rung(60),)))
         for formula in ("relu(x)", "tanh(x)")
     )
     assert tanh.score > relu.score + 0.5

@@ -123,7 +123,8 @@ def _steady(curve: Curve, side: int, order: int) -> Tail:
     values = values[~np.isnan(values)]
     if len(values) < 4:
         return Tail(None, math.nan, math.nan, False)
-    steps = np.diff(values)
+    with np.errstate(invalid="ignore"):  # the difference of two infinities
+        steps = np.diff(values)
     last = float(values[-1])
     growth = abs(float(steps[-1]))
     if not math.isfinite(last) or growth > 0.3 * max(abs(float(steps[-3])), 1e-300):
