@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
+
+from .page import page_of
 
 
 def card_page(name: str, formula: str, picture: str, sections: Sequence[Any]) -> str:
@@ -17,7 +17,6 @@ def card_page(name: str, formula: str, picture: str, sections: Sequence[Any]) ->
         picture: SVG, or empty.
         sections: each with a title and lines, which have a name and a text.
     """
-    template = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    ).from_string(files(__package__).joinpath("card.html.j2").read_text("utf-8"))
-    return template.render(name=name, formula=formula, picture=Markup(picture), sections=sections)
+    return page_of(
+        "card.html.j2", name=name, formula=formula, picture=Markup(picture), sections=sections
+    )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
-import jinja2
 import tomli_w
 from markupsafe import Markup
 
 from ..primitives import infix, parse
+from .page import page_of
 
 
 def comparison_page(
@@ -32,10 +31,8 @@ def comparison_page(
         }
         for row in table["functions"]
     ]
-    template = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    ).from_string(files(__package__).joinpath("comparison.html.j2").read_text("utf-8"))
-    return template.render(
+    return page_of(
+        "comparison.html.j2",
         name=name,
         table={**table, "functions": rows},
         columns=columns,

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
 
-from .plots import BASELINE, CANDIDATE, QUIET, picture, shortened
+from .plots import BASELINE, CANDIDATE, QUIET, loss_axis, picture, shortened
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _DASHES = ("-", "--", "-.", ":")
@@ -131,11 +130,7 @@ def _draw_curves(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
         dash = _DASHES[number // len(_COLOURS) % len(_DASHES)]
         label = shortened(row["label"], _NAME)
         axes.plot(steps, loss, color=colour, ls=dash, lw=1.5, label=label)
-    if losses and min(losses) > 0:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:g}")
-        narrow = max(losses) < 15 * min(losses)
-        axes.yaxis.set_minor_formatter("{x:g}" if narrow else NullFormatter())
+    loss_axis(axes, losses)
     axes.set_xlabel("optimiser step")
     axes.set_ylabel("training loss, mean over seeds")
     if losses:

@@ -20,18 +20,8 @@ from actsearch.primitives.lowering.program import backward_program, forward_prog
 from actsearch.primitives.moments import MOMENTS, Kind, Moment, Over
 from actsearch.primitives.tensor_words import TENSOR_WORDS, TensorWord
 
-from .export import (
-    TAKEN,
-    WIDENED,
-    autograd_function,
-    call_lines,
-    check_class_name,
-    docstring,
-    helpers,
-    returned_text,
-    slopes_function,
-    value_function,
-)
+from .export import WIDENED, autograd_function, check_class_name, docstring, returned_text
+from .export_functions import TAKEN, call_lines, helpers, slopes_function, value_function
 from .export_moment import moment_function
 
 _NOTES = (

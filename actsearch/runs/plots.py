@@ -262,12 +262,7 @@ def curves_picture(
             *zip(*curve, strict=True), color=colour, ls=dash, lw=1.6, label=shortened(name, 16)
         )
     losses = [loss for _, (_, curve) in drawn for _, loss in curve]
-    if losses and min(losses) > 0:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:g}")
-        # Within a decade or so the powers of ten alone would leave the axis almost bare.
-        narrow = max(losses) < 15 * min(losses)
-        axes.yaxis.set_minor_formatter("{x:g}" if narrow else NullFormatter())
+    loss_axis(axes, losses)
     axes.set_xlabel("optimiser step")
     axes.set_ylabel("training loss")
     legend(axes, 5)
@@ -287,6 +282,16 @@ def _rows(names: Sequence[str], inches: float) -> tuple[Figure, Axes]:
 
 def _remark(axes: Axes, row: int, text: str) -> None:
     axes.text(0.01, row, text, transform=axes.get_yaxis_transform(), color=QUIET, va="center")
+
+
+def loss_axis(axes: Axes, losses: Sequence[float]) -> None:
+    """Make the axis of these losses logarithmic, where all are above 0."""
+    if losses and min(losses) > 0:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        # Within a decade or so the powers of ten alone would leave the axis almost bare.
+        narrow = max(losses) < 15 * min(losses)
+        axes.yaxis.set_minor_formatter("{x:g}" if narrow else NullFormatter())
 
 
 def legend(axes: Axes, columns: int) -> None:

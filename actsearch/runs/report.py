@@ -6,20 +6,16 @@ shows only those of its section on time, so that equal runs differ nowhere else.
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.resources import files
 from statistics import median
 from typing import Any
 
-import jinja2
 import numpy as np
 import tomli_w
 import torch
 from markupsafe import Markup
-from scipy.special import stdtrit
 
 from ..evaluators.result import Status
 from ..primitives import (
@@ -38,7 +34,9 @@ from . import plots
 from .front_picture import FrontPoint, front_picture
 from .journal import BASELINES, FINALS, SEARCH, STUDIES, Entry, Journal
 from .leaderboard import final_order, leaderboard, standings, trade_offs
+from .page import page_of
 from .plane_picture import plane_picture
+from .report_finals import compared_finals, transfer
 from .run import Run
 from .status import run_status
 
@@ -63,13 +61,11 @@ def report_html(run: Run) -> str:
     status = run_status(run)
     searched = sorted(journal.entries(SEARCH), key=lambda entry: entry.details["index"])
     held = board["finals"] and board["finals"]["arms"]
-    finals = _finals(board["finals"]) if held else None
+    finals = compared_finals(board["finals"]) if held else None
     references = _references(config)
     trainings = _compared_trainings(journal, references)
-    template = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    ).from_string(files(__package__).joinpath("report.html.j2").read_text("utf-8"))
-    return template.render(
+    return page_of(
+        "report.html.j2",
         name=run.path.resolve().name,
         resume=f"search resume {shlex.quote(str(run.path))}",
         config=config,
@@ -85,7 +81,7 @@ def report_html(run: Run) -> str:
         shapes=_shapes(final_order(journal)),
         progress=_progress(searched, board, references),
         protocols=_protocols(journal),
-        transfer=_transfer(journal),
+        transfer=transfer(journal),
         funnel=Markup(plots.funnel_picture(_stages(searched, status, board["finals"]))),
         known=sum(1 for entry in searched if entry.details.get("known")),
         troubles=_troubles(journal),
@@ -114,43 +110,6 @@ def _headline(
         "No claim: this run held no finals. Its scores are of one seed and of the data that the "
         "search itself used, which favours what was selected."
     )
-
-
-def _finals(finals: Mapping[str, Any]) -> dict[str, Any]:
-    """Arms with formulas, intervals and comparisons, and the two pictures."""
-    references = list(dict.fromkeys(c["against"] for c in finals["comparisons"]))
-    found = {(c["name"], c["against"]): c for c in finals["comparisons"]}
-    arms = [
-        {
-            **arm,
-            "canonical": arm["formula"],
-            "formula": infix(parse(arm["formula"])),
-            "interval": _interval(arm, finals["confidence"]),
-            "comparisons": [found.get((arm["label"], reference)) for reference in references],
-        }
-        for arm in finals["arms"]
-    ]
-    shown = [arm for arm in arms if arm["candidate"] or arm["label"] in references]
-    values = [value for arm in shown for value in (*arm["scores"], *(arm["interval"] or ()))]
-    return {
-        "arms": arms,
-        "references": references,
-        "best": finals["best_baseline"],
-        "confidence": f"{finals['confidence']:.0%}",
-        "seeds": max((len(arm["scores"]) + arm["unsound"] for arm in arms), default=0),
-        "first": next((arm for arm in arms if arm["candidate"] and not arm["unsound"]), None),
-        "means": Markup(plots.means_picture(arms, min(values, default=None))),
-        "effects": Markup(plots.effects_picture(finals["comparisons"])) if references else None,
-    }
-
-
-def _interval(arm: Mapping[str, Any], confidence: float) -> tuple[float, float] | None:
-    """Student's interval of an arm's mean; None from fewer than two seeds."""
-    count = len(arm["scores"])
-    if count < 2:
-        return None
-    half = float(stdtrit(count - 1, (1 + confidence) / 2)) * arm["deviation"] / math.sqrt(count)
-    return arm["mean"] - half, arm["mean"] + half
 
 
 def _front(journal: Journal) -> list[tuple[str, Markup]]:
@@ -291,27 +250,6 @@ def _protocols(journal: Journal) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def _transfer(journal: Journal) -> dict[str, Any] | None:
-    """Scores of the finals' arms where they were found and where they were measured."""
-    board = leaderboard(journal)
-    finals = board["finals"]
-    if not finals or not board["finals_task"]:
-        return None
-    found = {row["label"]: row for row in (*board["candidates"], *board["baselines"])}
-    rows = [
-        {**arm, "found": found.get(arm["label"])} for arm in finals["arms"] if not arm["unsound"]
-    ]
-    return {
-        "found_on": board["task"],
-        "measured_on": board["finals_task"],
-        "anchors_there": list(dict.fromkeys(n for row in rows for n in row["parts"])),
-        "anchors_here": list(
-            dict.fromkeys(n for row in rows if row["found"] for n in row["found"]["parts"])
-        ),
-        "rows": rows,
-    }
 
 
 def _troubles(journal: Journal) -> list[tuple[str, str, str, int]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from ..errors import ActsearchError, ConfigError
+from ..errors import ActsearchError
 from .bench import app as bench
 from .compare_command import (
     CompareCommand,
@@ -118,39 +118,31 @@ def launch(
 ) -> None:
     """Search, then retrain the best against known activations, and print the leaderboard."""
     from ..runs.run import Run, free_directory
-    from .config import load_config, read_config, resolve, without_task_defaults
+    from .config import load_config, read_config, resolve
     from .cost import with_costs
     from .execution import carry_on
+    from .launch_table import launch_table
     from .pools import PoolOptions
-    from .presets import merged, preset_of_space, preset_table
 
     options = PoolOptions(
         workers, cpus_per_worker, gpus_per_worker, address, job_timeout, in_process
     )
-    given = read_config(config) if config else {}
-    preset = preset or preset_of_space(space or _section(given, "space").get("name"))
-    table = merged(preset_table(preset) if preset else {}, given)
-    table.pop("versions", None)
-    if task and task != _section(table, "task").get("name", task):
-        kept = without_task_defaults(table)
-        if kept != table:
-            stderr.print("note: data, learning rate and rungs of the other task are left out")
-        table = kept
-    named = {"space": space, "strategy": strategy}
-    table = merged(table, {key: {"name": name} for key, name in named.items() if name})
-    for section, key, value in (
-        (None, "seed", seed),
-        (None, "budget", budget),
-        ("search", "cost_weight", cost_weight),
-        ("screens", "batch_statistics", batch_statistics),
-        ("search", "objectives", objectives.split(",") if objectives else None),
-        ("task", "name", task),
-        ("task", "data", str(data) if data else None),
-        ("task", "anchors", anchors.split(",") if anchors else None),
-    ):
-        if value is not None:
-            into = table if section is None else _section(table, section)
-            into[key] = value
+    table = launch_table(
+        read_config(config) if config else {},
+        preset=preset,
+        space=space,
+        strategy=strategy,
+        task=task,
+        settings=(
+            (None, "seed", seed),
+            (None, "budget", budget),
+            ("search", "cost_weight", cost_weight),
+            ("screens", "batch_statistics", batch_statistics),
+            ("search", "objectives", objectives.split(",") if objectives else None),
+            ("task", "data", str(data) if data else None),
+            ("task", "anchors", anchors.split(",") if anchors else None),
+        ),
+    )
     settings, loaded = resolve(load_config(table))
     priced = bool(settings.costs)
     settings = with_costs(settings, options.device)
@@ -298,13 +290,6 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _section(table: dict[str, Any], name: str) -> dict[str, Any]:
-    section = table.setdefault(name, {})
-    if not isinstance(section, dict):
-        raise ConfigError(f"setting {name}={section!r} must be a table, [{name}]")
-    return section
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from .comparison_config import ComparisonConfig, load_comparison
 from .comparison_table import comparison_table
 from .config import reload_task
 from .cost import device_here
+from .execution import note_device
 from .pools import PoolOptions, make_pool
 from .terminal import progress_display
 from .trainings import Trainings
@@ -219,11 +220,4 @@ def _introduce(run: Run, config: ComparisonConfig, options: PoolOptions, err: Co
     )
     for label, twin in config.merged.items():
         err.print(f"note: {label} is the same function as {twin}, up to a factor; trained once")
-    device = run.journal.attribute("device")
-    if device not in (None, options.device):
-        err.print(
-            f"note: begun on {device}, goes on on {options.device}; scores may differ in the last "
-            "digits (--gpus-per-worker chooses the device)"
-        )
-    elif device is None:
-        run.journal.set_attribute("device", options.device)
+    note_device(run, options, err)

@@ -74,20 +74,25 @@ def carry_on(
     err.print(f"next:  {export}search report {path}")
 
 
+def note_device(run: Run, options: PoolOptions, err: Console) -> None:
+    """Keep the device of a run, and say where it goes on on another."""
+    device = run.journal.attribute("device")
+    if device is None:
+        run.journal.set_attribute("device", options.device)
+    elif device != options.device:
+        err.print(
+            f"note: begun on {device}, goes on on {options.device}; scores may differ in the last "
+            "digits (--gpus-per-worker chooses the device)"
+        )
+
+
 def _introduce(run: Run, config: Config, options: PoolOptions, err: Console) -> None:
     space = config.space
     err.print(
         f"{run.path}: space {space.name} ({size(space.size)} formulas), task {config.task.name}, "
         f"budget {config.budget}, seed {config.seed}"
     )
-    device = run.journal.attribute("device")
-    if device not in (None, options.device):
-        err.print(
-            f"note: launched on {device}, goes on on {options.device}; scores may differ in the "
-            "last digits (--gpus-per-worker chooses the device)"
-        )
-    elif device is None:
-        run.journal.set_attribute("device", options.device)
+    note_device(run, options, err)
     if config.search.lookback < LOOKBACK_PER_WORKER * options.worker_count:
         err.print(
             f"note: lookback {config.search.lookback} lets some of {options.worker_count} workers "

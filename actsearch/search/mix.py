@@ -43,7 +43,7 @@ class MixSettings:
 
     pool: Mapping[str, Expr]
     selection: SelectionSettings
-    seeds: int = 5
+    seeds: int = 10
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from rich import box
 from rich.console import Console, Group
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from .mix import MIXED
+
+_CHANCE = 0.05
 
 
 @contextmanager
@@ -32,7 +35,8 @@ def progress_of(console: Console, total: int) -> Iterator[Callable[[str, float |
 
 def mix_table(found: Mapping[str, Any]) -> Group:
     """Scores of all networks, the gap at the choice, and what was chosen in each layer."""
-    grid = Table(title=f"{found['task']}: {found['mixing']} mixture of {len(found['pool'])}")
+    title = f"{found['task']}: {found['mixing']} mixture of {len(found['pool'])}"
+    grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("network", "mean", "± sd", "rate", "mixed − it", "95 % interval", "p"):
         grid.add_column(name, justify="left" if name == "network" else "right", no_wrap=True)
     against = {comparison["against"]: comparison for comparison in found["comparisons"]}
@@ -86,11 +90,14 @@ def _verdict(found: Mapping[str, Any]) -> str:
     )
     if against["better"]:
         return f"The choice pays: better than {best}, the best single function ({figures})."
-    return f"The choice does not pay here: not better than {best}, the best alone ({figures})."
+    if against["effect"] < 0 and against["p_holm"] < _CHANCE:
+        return f"The choice costs here: worse than {best}, the best single function ({figures})."
+    return f"The choice is not told apart from {best}, the best single function ({figures})."
 
 
 def _choices(found: Mapping[str, Any]) -> Table:
-    grid = Table(title="Neurons by choice, mean over seeds", title_justify="left")
+    title = "Neurons by choice, mean over seeds"
+    grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     grid.add_column("layer", justify="right")
     for name in found["pool"]:
         grid.add_column(name, justify="right")

@@ -27,7 +27,8 @@ from actsearch.primitives import (
 )
 from actsearch.primitives.expr import Apply, Input, Parameter, Scope
 from actsearch.primitives.lowering import functions
-from actsearch.runs.export import class_name_for, module_source, public_name
+from actsearch.runs.export import class_name_for, module_source
+from actsearch.runs.export_functions import public_name
 
 COMPOSITIONS = {
     "swish": "x*sigmoid(beta[1]*x)",
@@ -53,7 +54,9 @@ _SINE, _SUM = "a sine of 1e7, where float32 has no angle", "a sum that cancels, 
 # Skipped below float64, where both sides are right to their own rounding.
 ILL_CONDITIONED = {
     **dict.fromkeys(("finer", "finer_detached"), _SINE),
-    **dict.fromkeys(("pau", "pau_b", "pau_c", "pau_n", "xatglu", "xgeglu", "xswiglu", "deep_spline"), _SUM),
+    **dict.fromkeys(
+        ("pau", "pau_b", "pau_c", "pau_n", "xatglu", "xgeglu", "xswiglu", "deep_spline"), _SUM
+    ),
 }
 CHANNELS = 3
 _counter = itertools.count()

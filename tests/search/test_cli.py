@@ -47,7 +47,7 @@ def test_every_command_has_help() -> None:
     commands = [command.name or command.callback.__name__ for command in app.registered_commands]
     assert set(commands) == {
         *("launch", "resume", "status", "top", "eval", "cost", "export", "report", "compare"),
-        *("derive", "zoo", "mix"),
+        *("derive", "zoo", "mix", "show"),
     }
     for command in commands:
         shown = CliRunner().invoke(app, [command, "--help"])

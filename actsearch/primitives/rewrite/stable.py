@@ -51,11 +51,12 @@ def _made(name: str, arguments: tuple[Expr, ...]) -> Expr:
     """The operator applied to arguments that are stable, rewritten at its root."""
     node = Apply(WORDS[name], arguments)
     if all(isinstance(a, Constant) for a in arguments):
-        return _folded(node)
+        return folded(node)
     return _rewritten(node) or _tidy(node)
 
 
-def _folded(node: Apply) -> Expr:
+def folded(node: Apply) -> Expr:
+    """An operator of constants alone as one constant, unless that is not finite."""
     values = [
         torch.tensor(a.value, dtype=torch.float64)
         for a in node.arguments

@@ -5,12 +5,9 @@ A branch that is not taken must not leave a product of 0 and an overflow behind.
 
 from __future__ import annotations
 
-import math
-
-import torch
-
 from ...expr import Apply, Constant, Expr
 from ...operators import OPERATORS
+from ...rewrite.stable import folded
 
 
 def constant(value: float) -> Constant:
@@ -41,7 +38,7 @@ def call(name: str, *arguments: Expr) -> Expr:
     """The operator applied, constants folded, and 0 and 1 taken out of sums and products."""
     node = Apply(OPERATORS[name], arguments)
     if all(isinstance(a, Constant) for a in arguments):
-        return _folded(node)
+        return folded(node)
     zero, one = Constant(0.0), Constant(1.0)
     match name, arguments:
         case (("mul" | "chain"), _) if zero in arguments:
@@ -63,13 +60,3 @@ def call(name: str, *arguments: Expr) -> Expr:
         case "neg", (Apply(operator, (inner,)),) if operator.name == "neg":
             return inner
     return node
-
-
-def _folded(node: Apply) -> Expr:
-    values = [
-        torch.tensor(a.value, dtype=torch.float64)
-        for a in node.arguments
-        if isinstance(a, Constant)
-    ]
-    value = node.operator.value(*values).item()
-    return Constant(value) if math.isfinite(value) else node
