@@ -28,8 +28,8 @@ from ..expr import (
     inputs,
     parameters,
 )
+from ..layer_words import layer_words
 from ..lowering.eager import evaluate
-from ..moments import moments
 from ..operators import OPERATORS
 from .algebra import ONE, ZERO, factored, negated, plus, times
 from .branches import Branch, branches_of, mean_and_variance
@@ -118,9 +118,9 @@ def correction(
             not finite everywhere.
         DerivativeError: an operator has no second derivative in closed form.
     """
-    if moments(base) or inputs(base) != ("x",):
+    if layer_words(base) or inputs(base) != ("x",):
         read = ", ".join(inputs(base)) or "no input"
-        what = "has moments of a layer" if moments(base) else f"reads {read}"
+        what = "reads a whole tensor" if layer_words(base) else f"reads {read}"
         raise ValueError(f"an entropy correction is of a function of x; '{base}' {what}")
     check_defined(at_initial(base), density)
     branches = branches_of(at_initial(base), density)

@@ -273,7 +273,7 @@ def test_trainable_parameters_stay_in_the_base_and_eps_takes_a_free_name() -> No
     [
         ("u*v", "reads u, v"),
         ("3", "reads no input"),
-        ("x/std_batch(x)", "moments of a layer"),
+        ("x/std_batch(x)", "reads a whole tensor"),
         ("step(x)", "is flat wherever"),
         ("log(x)", "'log.x.' is not finite at x = "),
         ("1/x", "is not finite at x = 0"),
