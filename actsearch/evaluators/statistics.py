@@ -129,7 +129,7 @@ def _interval(differences: np.ndarray, confidence: float) -> tuple[float, float]
     return float(interval.low), float(interval.high)
 
 
-def chance_to_be_best(scores: Mapping[str, Sequence[float]]) -> dict[str, float]:
+def p_of_being_best(scores: Mapping[str, Sequence[float]]) -> dict[str, float]:
     """For each activation a p of the hypothesis that no other has a higher mean.
 
     Those with a p of at least 1 - confidence are the tied ones: with that confidence the truly best

@@ -49,7 +49,11 @@ def step_seconds(
             ]
     finally:
         torch.set_num_threads(threads)
-    return [min(times) for times in zip(*turns, strict=True)]
+    # `min` would pass over a turn without a time.
+    return [
+        math.nan if any(map(math.isnan, times)) else min(times)
+        for times in zip(*turns, strict=True)
+    ]
 
 
 class _Runner:

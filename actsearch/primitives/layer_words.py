@@ -88,6 +88,19 @@ def layer_problem(expr: Expr) -> str:
             arguments_of(node)
     except ValueError as error:
         return str(error)
+    return next(filter(None, map(_draw_problem, words)), "")
+
+
+def _draw_problem(node: Apply) -> str:
+    """Why numbers cannot be drawn so, if its arguments are numbers."""
+    numbers = [number_of(argument) for argument in node.arguments]
+    match node.operator.name, numbers:
+        case "uniform", [float(low), float(high)] if low > high:
+            return f"{node} draws between {low:g} and {high:g}; the lower number comes first"
+        case "normal", [_, float(deviation)] if deviation < 0:
+            return f"{node} has the deviation {deviation:g}, which must not be negative"
+        case "bernoulli", [float(probability)] if not 0 <= probability <= 1:
+            return f"{node} has the probability {probability:g}, which must be from 0 to 1"
     return ""
 
 

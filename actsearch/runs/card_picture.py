@@ -53,7 +53,8 @@ def card_png(
     """
     with style.context(["default", STYLE]):
         lines = _wrapped(sections)
-        figure = Figure((12.5, max(6.0, 0.165 * len(lines) + 0.9)))
+        least = 6.0 if curve else 0.0
+        figure = Figure((12.5 if curve else 8.0, max(least, 0.165 * len(lines) + 0.9)))
         figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold")
         if curve:
             mosaic = figure.subplot_mosaic(
@@ -66,7 +67,7 @@ def card_png(
             text = figure.add_subplot()
         text.axis("off")
         for number, (name, words) in enumerate(lines):
-            y = 1 - number / max(len(lines), 30)
+            y = 1 - number / max(len(lines), 30 if curve else 0)
             if not words:
                 text.text(0, y, name, transform=text.transAxes, fontweight="bold", va="top")
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -29,6 +30,7 @@ from .functions import Named
 INTERVALS = ((-1.0, 1.0), (-3.0, 3.0))
 """Where the card bounds the function."""
 _HALF_WIDTH, _POINTS = 5.0, 1001
+_LOOSE = 1e-2
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,9 @@ class Card:
         label: what the user called it.
         expr: the function.
         known: its row of the zoo, if it has that name.
-        analysis: None for a gate and for a layer, which have no shape on a line.
+        analysis: None for a gate and for a layer, which have no shape on a line, and for a function
+            that samples do not resolve.
+        unresolved: why that is so; empty if it is not.
         moments: of a gate.
         cost: as of `search cost`, with relu's time beside; None if it was not measured.
         curve: x, f, f' and f'' for the picture; empty without an analysis.
@@ -74,6 +78,7 @@ class Card:
     expr: Expr
     known: KnownActivation | None
     analysis: Analysis | None
+    unresolved: str
     moments: GaussianMoments | None
     cost: Mapping[str, Any] | None
     curve: Mapping[str, list[float]]
@@ -103,6 +108,7 @@ class Card:
             "aliases": list(known.aliases) if known else [],
             "unverified": known.unverified if known else "",
             "analysis": None if self.analysis is None else _plain(asdict(self.analysis)),
+            "unresolved": self.unresolved,
             "moments": None if self.moments is None else asdict(self.moments),
             "cost": None if self.cost is None else dict(self.cost),
             "curve": {name: list(values) for name, values in self.curve.items()},
@@ -118,11 +124,14 @@ def card_of(named: Named, *, seconds: float = 10.0, with_cost: bool = True) -> C
     """
     expr = named.expr
     scalar = inputs(expr) == ("x",) and not layer_words(expr)
+    analysis = _analysed(expr, seconds) if scalar else None
+    unresolved = "" if analysis is None else _unresolved(analysis)
     return Card(
         named.label,
         expr,
         _row(named.label),
-        _analysed(expr, seconds) if scalar else None,
+        None if unresolved else analysis,
+        unresolved,
         gaussian_moments(expr) if inputs(expr) == ("u", "v") else None,
         _cost(expr) if with_cost and inputs(expr) else None,
         _curve(expr) if scalar else {},
@@ -140,6 +149,30 @@ def _analysed(expr: Expr, seconds: float) -> Analysis:
         tuple(_bounded(expr, low, high) for low, high in INTERVALS),
         relatives_of(expr),
     )
+
+
+def _unresolved(found: Analysis) -> str:
+    """Why the figures of a function cannot be trusted; empty if they can.
+
+    All but the bounds come from samples, a hundredth apart. Where a bound is further out than the
+    range that was found by more than bounds are ever loose, something lies between them.
+    """
+    span = found.shape.range
+    for each in found.bounds:
+        where = f"on [{each.low:g}, {each.high:g}]"
+        if math.isnan(each.least):
+            return f"the function is not defined {where}"
+        room = _LOOSE * (1 + max(abs(each.least), abs(each.largest)))
+        for bound, end, beyond in (
+            (each.least, span.low.value, span.low.value - each.least),
+            (each.largest, span.high.value, each.largest - span.high.value),
+        ):
+            if not beyond <= room and not (math.isinf(bound) and math.isinf(end)):
+                return (
+                    f"the function may reach {bound:g} {where}, where samples end at {end:g}; it "
+                    "is too steep for the figures of a card"
+                )
+    return ""
 
 
 def _bounded(expr: Expr, low: float, high: float) -> Bounded:

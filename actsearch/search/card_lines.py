@@ -16,6 +16,7 @@ from .card import Analysis, Card
 
 _LISTED = 6
 _NOTHING = 1e-30
+_QUADRATURE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ def _function(card: Card) -> Iterator[Line]:
     trained = [f"{p.name} from {p.initial:g}, one per {p.scope}" for p in parameters(card.expr)]
     if trained:
         yield Line("trained", "; ".join(trained))
+    if card.unresolved:
+        yield Line("no figures", card.unresolved)
     if card.analysis is None:
         yield Line("kind", card.what)
         words = dict.fromkeys(node.operator.name for node in layer_words(card.expr))
@@ -114,7 +117,8 @@ def _function(card: Card) -> Iterator[Line]:
 
 
 def _moments(found: GaussianMoments) -> Iterator[Line]:
-    yield Line("moments", f"E f ≈ {_number(found.mean)}, E f² ≈ {_number(found.second)}")
+    mean = 0.0 if abs(found.mean) < _QUADRATURE else found.mean
+    yield Line("moments", f"E f ≈ {_number(mean)}, E f² ≈ {_number(found.second)}")
     yield Line("slope", f"E |∇f|² ≈ {_number(found.slope_second)}")
     yield Line("gain", f"1/sqrt(E f²) ≈ {_number(found.gain)}")
 

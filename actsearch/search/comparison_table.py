@@ -15,9 +15,9 @@ import numpy as np
 
 from ..evaluators.result import Result
 from ..evaluators.statistics import (
-    chance_to_be_best,
     compare,
     fewest_seeds,
+    p_of_being_best,
     required_seeds,
     smallest_effect,
 )
@@ -40,11 +40,11 @@ def comparison_table(config: ComparisonConfig, outcome: Outcome) -> dict[str, An
     ]
     sound = sorted((row for row in rows if not row["unsound"]), key=lambda row: -row["mean"])
     scores = {row["label"]: row["scores"] for row in sound}
-    chances = chance_to_be_best(scores) if scores else {}
+    chances = p_of_being_best(scores) if scores else {}
     differences = _differences(config, scores)
     for row in rows:
         row["difference"] = differences.get(row["label"])
-        row["chance_to_be_best"] = chances.get(row["label"])
+        row["p_of_being_best"] = chances.get(row["label"])
     best = sound[0]["label"] if sound else None
     tied = [label for label, p in chances.items() if p >= 1 - config.confidence]
     table = {
@@ -180,7 +180,8 @@ def _sharpness(table: Mapping[str, Any], differences: Sequence[Mapping[str, Any]
     if not found:
         fewest = fewest_seeds((1 - table["confidence"]) / count)
         return (
-            f"{table['seeds']} seeds cannot make any of {count} differences significant after "
+            f"{table['seeds']} seeds cannot make {'any of ' if count > 1 else ''}{count} "
+            f"difference{'s' if count > 1 else ''} significant after "
             f"correction; take --seeds {fewest} or more."
         )
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -16,13 +17,16 @@ DTYPES = {
     "float16": torch.float16,
 }
 
+_POINTS = {1: "-2,-1,-0.5,0,0.5,1,2", 2: "-2:1,-1:1,0:1,1:1,2:1,1:-2"}
+
 
 def evaluate_at(formula: str, points: str, dtype: str) -> dict[str, Any]:
     """Canonical text, and a row of value and slopes for each point; JSON-ready.
 
     Args:
         formula: a formula or a known activation's name.
-        points: numbers with commas between them; with two inputs, pairs as 1:2.
+        points: numbers with commas between them; with two inputs, pairs as 1:2. Empty for some
+            around 0.
         dtype: one of `DTYPES`.
 
     Raises:
@@ -36,6 +40,7 @@ def evaluate_at(formula: str, points: str, dtype: str) -> dict[str, Any]:
         )
     wanted = dtype_named(dtype)
     names = inputs(expr) or ("x",)
+    points = points or _POINTS.get(len(names), "0")
     rows = [_numbers(part, names) for part in points.split(",")]
     columns = torch.tensor(rows, dtype=torch.float64).to(wanted)
     bindings = {name: columns[:, i] for i, name in enumerate(names)}
@@ -75,8 +80,11 @@ def _numbers(text: str, names: tuple[str, ...]) -> list[float]:
             f"{'s, one for each of ' + ' and '.join(names) + ', as 1:2' if len(names) > 1 else ''}"
         )
     try:
-        return [float(part) for part in parts]
+        numbers = [float(part) for part in parts]
     except ValueError:
+        numbers = [math.nan]
+    if not all(map(math.isfinite, numbers)):
         raise ConfigError(
             f"--at point '{text.strip()}' is not a number; write for example --at -1,0,2.5"
-        ) from None
+        )
+    return numbers

@@ -18,8 +18,11 @@ def evaluate(
         str, typer.Argument(metavar="EXPR", help="A formula, or a known activation's name.")
     ],
     at: Annotated[
-        str, typer.Option(help="Points, as -1,0,2.5; for two inputs u:v, as -1:2,0:1.")
-    ] = "-2,-1,-0.5,0,0.5,1,2",
+        str,
+        typer.Option(
+            help="Points, as -1,0,2.5; for two inputs u:v, as -1:2,0:1. [default: some around 0]"
+        ),
+    ] = "",
     dtype: Annotated[str, typer.Option(help="float64, float32, bfloat16 or float16.")] = "float64",
     as_json: AsJson = False,
 ) -> None:

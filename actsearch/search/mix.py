@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import ConfigError, ParseError
 from ..evaluators.network import Ended
 from ..evaluators.result import Job, Result, Rung
 from ..evaluators.selection import Selection, SelectionSettings, train_selection
@@ -26,8 +26,9 @@ POOLS: Mapping[str, tuple[Mixing, tuple[str, ...]]] = {
 """Published pools: SmartMixed's (arXiv:2510.22450), and bases as of S-KAN's (arXiv:2408.08338)."""
 MIXED = "mixed"
 """Label of the network whose neurons choose."""
-RATE_FACTORS = (0.25, 0.5, 1.0)
+RATE_FACTORS = (0.5, 1.0, 2.0)
 """Learning rates of the sweep, as multiples of the task's."""
+_FURTHER = 4
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,16 @@ def pool_named(text: str) -> tuple[Mixing, dict[str, Expr]]:
     """A published pool, or names and formulas with commas between them, which mix hard.
 
     Raises:
-        ParseError: a formula cannot be read.
-        ConfigError: fewer than two functions, one twice, or one that is not of x alone.
+        ConfigError: a formula cannot be read; fewer than two functions, one twice, or one that is
+            not of x alone.
     """
     mixing, names = POOLS.get(text.strip(), (Mixing.HARD, tuple(_split(text))))
-    pool = {name: read_formula(name) for name in names}
+    try:
+        pool = {name: read_formula(name) for name in names}
+    except ParseError as error:
+        raise ConfigError(
+            f"--pool '{text}': {error}; there are the pools {' and '.join(POOLS)}"
+        ) from None
     if len(pool) < max(2, len(names)):
         raise ConfigError(
             f"--pool {text} must name at least two different functions, or be one of "
@@ -78,7 +84,7 @@ def pool_named(text: str) -> tuple[Mixing, dict[str, Expr]]:
 
 
 def trainings_of(settings: MixSettings) -> int:
-    """How many networks `run_mix` trains."""
+    """How many networks `run_mix` trains, if no best rate lies at an edge of the sweep."""
     return (1 + len(settings.pool)) * (len(RATE_FACTORS) + settings.seeds)
 
 
@@ -90,9 +96,9 @@ def run_mix(
 ) -> dict[str, Any]:
     """Train the mixed network and one of each function of the pool alike; JSON-ready.
 
-    Each has the same sweep of learning rates with one seed on the validation split, then the same
-    fresh seeds at its best rate, scored on the final split. One that diverges at a seed is listed
-    and not compared.
+    Each has the same sweep of learning rates with one seed on the validation split, widened where
+    the best lies at its edge, then the same fresh seeds at its best rate, scored on the final
+    split. One that diverges at a seed is listed and not compared.
 
     Args:
         told: called after each training with the label and the score, None if it diverged.
@@ -185,11 +191,13 @@ def _mixed(
         told(MIXED, made.validation)
         return made
 
-    swept = {rate: trained(rate, sweep_seed) for rate in rates}
-    sound = {rate: made.validation for rate, made in swept.items() if made is not None}
-    if not sound:
-        raise ConfigError(f"the mixed network diverges at every rate, {_listed(rates)}")
-    rate = max(sound, key=lambda rate: sound[rate])
+    def validation(rate: float) -> float | None:
+        made = trained(rate, sweep_seed)
+        return None if made is None else made.validation
+
+    rate = _best_rate(rates, validation)
+    if rate is None:
+        raise ConfigError(f"the mixed network diverges at every rate, {_listed(rates)} and below")
     return _Mixed(rate, [trained(rate, seed) for seed in seeds])
 
 
@@ -209,14 +217,29 @@ def _single(
         told(name, score)
         return score
 
-    swept = {rate: trained(rate, sweep_seed, "validation") for rate in rates}
-    sound = {rate: score for rate, score in swept.items() if score is not None}
-    if not sound:
+    rate = _best_rate(rates, lambda rate: trained(rate, sweep_seed, "validation"))
+    if rate is None:
         return _row(name, None, [], len(seeds))
-    rate = max(sound, key=lambda rate: sound[rate])
     found = [trained(rate, seed, "final") for seed in seeds]
     scores = [score for score in found if score is not None]
     return _row(name, rate, scores, len(found) - len(scores))
+
+
+def _best_rate(rates: Sequence[float], score_at: Callable[[float], float | None]) -> float | None:
+    """The rate of the best score, the lower of equals; None if none has a score.
+
+    Where it is the lowest or highest that was tried, one beyond it is tried, up to four times;
+    where no rate trains, lower ones.
+    """
+    scores = {rate: score_at(rate) for rate in rates}
+    for further in range(_FURTHER + 1):
+        sound = {rate: score for rate, score in sorted(scores.items()) if score is not None}
+        best = max(sound, key=lambda rate: sound[rate]) if sound else min(scores)
+        if further == _FURTHER or best not in (min(scores), max(scores)):
+            break
+        beyond = best / 2 if best == min(scores) else best * 2
+        scores[beyond] = score_at(beyond)
+    return best if sound else None
 
 
 def _row(label: str, rate: float | None, scores: Sequence[float], unsound: int) -> dict[str, Any]:

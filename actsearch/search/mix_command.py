@@ -33,7 +33,7 @@ def mix(
     temperature: Annotated[float, typer.Option(min=1e-3, help="Of the softmax.")] = 1.0,
     seeds: Annotated[
         int,
-        typer.Option(help="Fresh paired seeds for each network; fewer than nine prove nothing."),
+        typer.Option(help="Fresh paired seeds for each network; fewer than eight prove nothing."),
     ] = 10,
     seed: Annotated[int, typer.Option(help="Of the whole comparison.")] = 0,
     data: Annotated[Path | None, typer.Option(help="Where the task's data are.")] = None,

@@ -28,7 +28,9 @@ def progress_of(console: Console, total: int) -> Iterator[Callable[[str, float |
         def told(label: str, score: float | None) -> None:
             best[:] = [*best, *([] if score is None else [score])]
             shown = f"{label}, best so far {max(best):.4f}" if best else label
-            bar.update(row, advance=1, description=shown)
+            # A sweep that is widened trains more than was announced.
+            done = bar.tasks[row].completed + 1
+            bar.update(row, advance=1, total=max(total, done), description=shown)
 
         yield told
 

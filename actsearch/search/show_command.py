@@ -32,9 +32,12 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """The identity card: shape, moments, gains, spectrum, bounds, relatives, cost."""
+    from ..errors import ConfigError
     from .card import card_of
     from .functions import named_function
 
+    if png is not None and png.suffix.lower() not in ("", ".png"):
+        raise ConfigError(f"--png {png}: the picture is a PNG; name the file .png")
     card = card_of(named_function(function), seconds=seconds, with_cost=cost)
     if html is not None:
         write(html, "card.html", _page(card))

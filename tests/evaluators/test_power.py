@@ -9,9 +9,9 @@ import pytest
 from scipy import stats
 
 from actsearch.evaluators.statistics import (
-    chance_to_be_best,
     compare,
     fewest_seeds,
+    p_of_being_best,
     power_of_pairs,
     required_seeds,
     sign_flip_p,
@@ -19,11 +19,11 @@ from actsearch.evaluators.statistics import (
 )
 
 
-def test_the_chance_to_be_best_counts_every_flip_of_the_seeds() -> None:
+def test_the_p_of_being_best_counts_every_flip_of_the_seeds() -> None:
     rng = np.random.default_rng(3)
     means = {"a": 0.0, "b": 0.5, "c": 1.0, "d": 2.5}
     scores = {name: rng.normal(mean, 1.0, 8) for name, mean in means.items()}
-    found = chance_to_be_best(scores)
+    found = p_of_being_best(scores)
     for name, own in scores.items():
         ahead = [other - own for rival, other in scores.items() if rival != name]
         seen = max(d.sum() / np.sqrt(np.sum(d**2)) for d in ahead)
@@ -46,7 +46,7 @@ def test_with_many_seeds_random_flips_come_close_to_all_of_them() -> None:
         alternative="greater",
         n_resamples=2**16,
     ).pvalue
-    assert chance_to_be_best(scores)["own"] == pytest.approx(exact, rel=0.15)
+    assert p_of_being_best(scores)["own"] == pytest.approx(exact, rel=0.15)
 
 
 def test_the_truly_best_is_among_the_tied_as_often_as_it_says() -> None:
@@ -56,13 +56,13 @@ def test_the_truly_best_is_among_the_tied_as_often_as_it_says() -> None:
     lost = 0
     for _ in range(400):
         scores = {str(i): rng.normal(size=9) for i in range(6)}
-        lost += chance_to_be_best(scores)["0"] < 0.05
+        lost += p_of_being_best(scores)["0"] < 0.05
     assert lost / 400 < 0.05 + 3 * (0.05 * 0.95 / 400) ** 0.5
 
 
 def test_a_single_function_and_equal_scores_are_tied() -> None:
-    assert chance_to_be_best({"a": [0.1, 0.2]}) == {"a": 1.0}
-    assert chance_to_be_best({"a": [0.1, 0.3], "b": [0.1, 0.3]}) == {"a": 1.0, "b": 1.0}
+    assert p_of_being_best({"a": [0.1, 0.2]}) == {"a": 1.0}
+    assert p_of_being_best({"a": [0.1, 0.3], "b": [0.1, 0.3]}) == {"a": 1.0, "b": 1.0}
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,20 @@ def test_a_gate_and_a_layer_have_what_can_be_said_of_them():
     assert "std_group" in text
 
 
+@pytest.mark.parametrize(
+    ("formula", "why"),
+    [
+        ("gaussian(10000*(x - 0.005))", "too steep"),
+        ("sqrt(0 - 1 - square(x))", "not defined"),
+    ],
+)
+def test_what_samples_do_not_resolve_has_no_figures(formula, why):
+    card = card_of(named_function(formula), seconds=0, with_cost=False)
+    assert card.analysis is None
+    assert why in card.unresolved
+    assert any(line.name == "no figures" for line in sections_of(card)[0].lines)
+
+
 def test_parameters_of_a_call_count():
     one, five = (card_of(named_function(f"snake(a={a})"), with_cost=False) for a in (1, 5))
     assert one.analysis.shape.lipschitz.value == pytest.approx(2)

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from ..expr import Expr, inputs
-from ..lowering.eager import evaluate
+from ..lowering.eager import evaluate, value_and_slopes
 from ..zoo import known_activations
 from .figure import Figure, at_initial
 from .gaussian import quadrature
@@ -19,6 +19,8 @@ from .gaussian import quadrature
 EQUAL = 1e-6
 """A distance below it counts as none: what a search for the best scale leaves of one."""
 _SAME = 1e-9
+# No kink of a known activation at 0 is among them; they tell a clipped function from itself.
+_FAR = (-1e3, -200.0, -60.0, -15.0, -1.5, -0.003, 0.003, 0.7, 15.0, 60.0, 200.0, 1e3)
 # The plainest first: of two that do as well, it is the one that is meant.
 _SCALES = (1.0, 2.0, 0.5, 1.702, -1.0, -2.0, -0.5)
 _SHIFTS = (0.0, 1.0, -1.0)
@@ -67,8 +69,8 @@ def relatives_of(expr: Expr, count: int = 5) -> Relatives:
 
     A line may be added, since the layer after a function or a connection around it can make it; so
     relu and leaky_relu are equal up to scale. Trainable parameters count at their initial values.
-    Of known activations that are one function the first stands for all. Functions that differ only
-    beyond |x| = 10 are equal here.
+    Of known activations that have one value the first stands for all among the others, which are
+    compared for |x| <= 10; those that are `equal` have one slope too, and agree further out.
 
     Args:
         count: of the nearest.
@@ -81,8 +83,9 @@ def relatives_of(expr: Expr, count: int = 5) -> Relatives:
             f"'{expr}' reads {', '.join(inputs(expr))}; relatives are of functions of x"
         )
     values = _values(at_initial(expr))
+    same = _equal(at_initial(expr), values)
     if values is None or _bend(values) == 0:
-        return Relatives(_same(values), (), ())
+        return Relatives(same, (), ())
     names, table = _table()
     misfit = _misfits(table.reshape(-1, table.shape[-1]), values).reshape(table.shape[:-1])
     coarse = misfit.reshape(len(names), -1).min(axis=1)
@@ -92,7 +95,6 @@ def relatives_of(expr: Expr, count: int = 5) -> Relatives:
         start = np.unravel_index(int(as_good.argmax()), misfit[row].shape)
         found.append(_refined(names[row], values, _SCALES[start[0]], _SHIFTS[start[1]]))
     found.sort(key=lambda relative: relative.distance.value)
-    same = _same(values)
     others = [relative for relative in found if relative.name not in same]
     scaled = tuple(r for r in others if r.distance.value <= EQUAL)
     nearest = tuple(r for r in others if r.distance.value > EQUAL)
@@ -108,6 +110,22 @@ def _same(values: np.ndarray | None) -> tuple[str, ...]:
     scale = float(np.sqrt(weights @ values**2)) or 1.0
     apart = np.sqrt((rows - values) ** 2 @ weights)
     return tuple(names[row] for row in np.flatnonzero(apart <= _SAME * scale))
+
+
+def _equal(expr: Expr, values: np.ndarray | None) -> tuple[str, ...]:
+    """Names of the known activations with these values and, far out too, those of the function and
+    its slope."""
+    ours = _far(expr)
+    return tuple(
+        name
+        for name in _same(values)
+        if np.allclose(_far(_known()[name]), ours, rtol=_SAME, atol=_SAME, equal_nan=True)
+    )
+
+
+def _far(expr: Expr) -> np.ndarray:
+    value, slopes = value_and_slopes(expr, {"x": torch.tensor(_FAR, dtype=torch.float64)})
+    return np.stack([part.expand(len(_FAR)).numpy() for part in (value, *slopes)])
 
 
 def _refined(name: str, values: np.ndarray, scale: float, shift: float) -> Relative:
@@ -126,7 +144,8 @@ def _refined(name: str, values: np.ndarray, scale: float, shift: float) -> Relat
         options={"xatol": 1e-9, "fatol": 1e-12, "maxiter": 200},
     )
     # A round number that does as well is the one that is meant.
-    places = [best.x, np.array([scale, shift]), np.round(best.x, 3)]
+    near_zero = np.where(np.abs(best.x) < EQUAL, 0.0, best.x)
+    places = [near_zero, np.array([scale, shift]), np.round(best.x, 3)]
     at = min(places, key=lambda place: (misfit(place) > best.fun + EQUAL / 2, -_zeros(place)))
     theirs = _values(known, float(at[0]), float(at[1]))
     assert theirs is not None

@@ -132,7 +132,7 @@ def measured_densities(model: nn.Module, batches: Tensor | Sequence[Tensor]) -> 
         if not collected[name]:
             continue
         values = np.concatenate(collected[name])
-        values = values[:: max(1, len(values) // MOST_VALUES)]
+        values = values[:: math.ceil(len(values) / MOST_VALUES) or 1]
         try:
             density, distance = fitted_density(values)
         except ValueError as error:

@@ -146,6 +146,8 @@ def module_of(
     Raises:
         ValueError: `channels` is needed and was not given.
     """
+    if channels is not None and channels < 1:
+        raise ValueError(f"channels={channels} must be at least 1")
     if not layer_words(expr):
         return Activation(expr, channels, dim)
     if channels is None:

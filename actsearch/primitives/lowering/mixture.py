@@ -70,7 +70,11 @@ class Mixture(nn.Module):
         shape[from_end(self.dim, x)] = -1
         total = torch.zeros_like(x)
         for function, weight in zip(self.functions, weights.unbind(1), strict=True):
-            total = total + weight.reshape(shape) * function(x)
+            each = weight.reshape(shape)
+            # What overflows where it was not drawn must not spoil what was: 0 * inf is no number.
+            value = function(x)
+            value = torch.where((each == 0) & ~value.isfinite(), 0.0, value)
+            total = total + each * value
         return total
 
     def weights(self) -> Tensor:

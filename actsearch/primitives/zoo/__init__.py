@@ -82,7 +82,7 @@ def read_formula(text: str) -> Expr:
         ParseError: as of `parse`.
     """
     names = _by_any_name()
-    if text.strip() in names:
+    if isinstance(text, str) and text.strip() in names:
         return names[text.strip()]
     return parse(text, functions())
 

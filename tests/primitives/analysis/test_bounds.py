@@ -107,6 +107,32 @@ def test_bounds_hold_the_exact_extremes(text):
         assert largest - 1e-8 <= max(inside) <= largest
 
 
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [
+        ("x^round(x)", -2.2, -1.9),
+        ("(0-2.82)^relu(x)", -1.0, 3.0),
+        ("(0-1.19)^sign(x)", -1.0, 1.0),
+        ("x^(0-round(x))", -3.0, 3.0),
+    ],
+)
+def test_powers_of_negative_numbers_stay_inside(text, low, high):
+    expr = read_formula(text)
+    least, largest = bounds_of(expr, low, high)
+    x = torch.cat([torch.linspace(low, high, 4001, dtype=torch.float64), torch.arange(-3.0, 4.0)])
+    values = evaluate(expr, {"x": x[(x >= low) & (x <= high)]})
+    values = values[values.isfinite()]
+    assert len(values)
+    assert least <= values.min()
+    assert largest >= values.max()
+
+
+def test_a_bound_below_an_overflow_is_a_number():
+    least, largest = bounds_of(read_formula("exp(x)"), 710, 711)
+    assert math.isfinite(least)
+    assert largest == math.inf
+
+
 def test_relaxation_of_relu_is_the_triangle():
     lines = relaxation_of(read_formula("relu"), -1.0, 3.0)
     assert lines.upper_slope == pytest.approx(0.75)

@@ -21,6 +21,13 @@ def test_a_function_is_equal_to_itself_in_another_spelling():
     assert "gelu" in relatives_of(read_formula("0.5*x*(1 + erf(x*0.7071067811865476))")).equal
 
 
+def test_equal_means_further_out_and_in_the_slope_too():
+    # gelu_10 is clipped at 10; lrp_gelu has another slope.
+    assert not {"gelu_10", "lrp_gelu"} & set(relatives_of(read_formula("gelu")).equal)
+    assert "sugar" not in relatives_of(read_formula("relu")).equal
+    assert "xgelu" in relatives_of(read_formula("gelu")).equal
+
+
 @pytest.mark.parametrize(
     ("text", "name", "factor", "scale", "slope"),
     [

@@ -49,6 +49,14 @@ def test_hard_mixture_gives_each_channel_one_function_of_the_pool():
     assert set(off.argmin(dim=0).tolist()) == {0, 1, 2, 3}
 
 
+def test_what_was_not_drawn_may_overflow():
+    pool = {name: read_formula(name) for name in ("relu", "exp(x)")}
+    mixture = Mixture(pool, 2)
+    with torch.no_grad():
+        mixture.logits.copy_(torch.tensor([[500.0, 0.0], [500.0, 0.0]]))
+    torch.testing.assert_close(mixture(torch.full((1, 2), 200.0)), torch.full((1, 2), 200.0))
+
+
 def test_draws_follow_the_softmax():
     torch.manual_seed(1)
     mixture = Mixture(POOL, 1, temperature=1.0)

@@ -81,5 +81,9 @@ class CoordinateNetworks(nn.Module):
         self.scale.copy_(1 / size if 0 < size < math.inf else torch.ones_like(size))
         for place, layer in enumerate(others):
             bound = (gain if place else 1.0) * math.sqrt(3 / layer.inputs)
-            nn.init.uniform_(layer.weight, -bound, bound)
+            # A candidate without a gain diverges, as it does in every other task.
+            if math.isfinite(bound):
+                nn.init.uniform_(layer.weight, -bound, bound)
+            else:
+                nn.init.constant_(layer.weight, math.nan)
             nn.init.zeros_(layer.bias)

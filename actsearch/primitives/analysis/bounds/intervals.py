@@ -15,6 +15,7 @@ from ...sources import PROTECTION
 _RELATIVE = 1e-12
 """Wider than any error of the operators in float64."""
 _TINY = 1e-300
+_LARGEST = torch.finfo(torch.float64).max
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Intervals:
 
 def outward(low: Tensor, high: Tensor) -> Intervals:
     """The intervals, widened by what rounding can have taken off them."""
+    # Beyond the largest number lies more than can be said, not infinity.
+    low, high = low.clamp(max=_LARGEST), high.clamp(min=-_LARGEST)
     return Intervals(
         low - (_RELATIVE * low.abs().nan_to_num(posinf=0.0) + _TINY),
         high + (_RELATIVE * high.abs().nan_to_num(posinf=0.0) + _TINY),
@@ -197,8 +200,14 @@ def _power(x: Intervals, y: Intervals) -> tuple[Tensor, Tensor]:
     low = torch.where(even, low_even, torch.where(odd, low_odd, low))
     high = torch.where(even, high_even, torch.where(odd, high_odd, high))
     pole = odd & (y.low < 0) & (x.low <= 0) & (x.high >= 0)
-    outside = ~whole & (x.high < 0)
     low, high = low.masked_fill(pole, -math.inf), high.masked_fill(pole, math.inf)
+    # A negative base has a power of either sign wherever the exponent may be a whole number.
+    some_whole = torch.ceil(y.low) <= torch.floor(y.high)
+    signs = ~whole & some_whole & (x.low < 0)
+    _, most = _corners([size**e for size in (near, far) for e in (y.low, y.high)])
+    low = torch.where(signs, torch.minimum(low.nan_to_num(nan=math.inf), -most), low)
+    high = torch.where(signs, torch.maximum(high.nan_to_num(nan=-math.inf), most), high)
+    outside = ~whole & ~some_whole & (x.high < 0)
     return low.masked_fill(outside, math.nan), high.masked_fill(outside, math.nan)
 
 
