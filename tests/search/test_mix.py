@@ -40,7 +40,7 @@ def test_trains_all_alike(found):
 
 @pytest.mark.parametrize(
     ("peak", "found"),
-    [(1.0, 1.0), (2.0, 2.0), (6.0, 4.0), (0.2, 0.25), (1000.0, 32.0), (0.001, 0.03125)],
+    [(1.0, 1.0), (2.0, 2.0), (6.0, 8.0), (0.2, 0.25), (1000.0, 32.0), (0.001, 0.03125)],
 )
 def test_a_sweep_goes_on_beyond_its_edge(peak, found):
     tried = []
@@ -54,7 +54,7 @@ def test_a_sweep_goes_on_beyond_its_edge(peak, found):
 
 
 def test_lower_rates_are_tried_where_none_trains():
-    assert _best_rate([0.5, 1.0], lambda rate: 1.0 if rate < 0.2 else None) == 0.125
+    assert _best_rate([0.5, 1.0], lambda rate: rate if rate < 0.2 else None) == 0.125
     assert _best_rate([0.5, 1.0], lambda rate: None) is None
 
 
