@@ -132,9 +132,9 @@ def test_refuses_in_one_line(formula, capsys):
 
 
 @pytest.mark.slow
-# All of them take five minutes; each section has some.
-@pytest.mark.parametrize("name", list(known_functions())[::7])
-def test_every_seventh_name_has_a_card(name):
+# All of them take minutes; each section has one or more.
+@pytest.mark.parametrize("name", list(known_functions())[::12])
+def test_names_of_every_section_have_cards(name):
     card = card_of(named_function(name), seconds=0, with_cost=False)
     assert sections_of(card)
     json.dumps(card.to_dict())
