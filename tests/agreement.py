@@ -29,7 +29,7 @@ _MARGIN = 1e-6
 _NEAR_ZERO = (1e-30, 1e-12, 1e-8, 1e-5, 1e-3, 0.01, 0.1)
 
 
-def points(kinks: Sequence[float] = (), count: int = 161) -> list[float]:
+def points(kinks: Sequence[float] = (), count: int = 97) -> list[float]:
     """Numbers in [-100, 100], most of them in [-10, 10], and some near to 0 and to the kinks."""
     found = {0.0, *(s * m for m in _NEAR_ZERO for s in (1, -1))}
     for bound in (10.0, 100.0):
