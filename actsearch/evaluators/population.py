@@ -20,6 +20,7 @@ from ..errors import TaskError
 from ..primitives import ActivationSlot, Expr, Scope, inputs, layer_words, parameters, parse
 from .network import CURVE_POINTS, SCORED_AT_ONCE, built_model, loss_diverged
 from .result import Job, Result, Status
+from .surroundings import generators_kept
 from .tasks import ActivationFactory, Splits, Task
 from .tasks.splits import shuffled_batches
 from .training import Trainer, candidate_of, scored_split, standing_after
@@ -59,8 +60,7 @@ def train_population(
     if not _stacks(task):
         trainer = Trainer(task, device, _splits=splits)
         return [trainer(job) for job in jobs]
-    devices = [] if device == "cpu" else [torch.device(device)]
-    with torch.random.fork_rng(devices=devices):
+    with generators_kept(device):
         return _Stack(task, splits, jobs, device).train()
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -16,6 +15,7 @@ from ..primitives import Expr
 from ..primitives.analysis import initial_gain
 from ..primitives.lowering.mixture import Mixing, Mixture, check_pool, frozen
 from .network import Ended, Network
+from .surroundings import generators_kept
 from .tasks import ActivationFactory, Splits, Task
 
 
@@ -94,7 +94,7 @@ def train_selection(
             f"{type(task).__name__} has {len(task.anchors)} networks; "
             "a choice is made in tasks with one"
         )
-    with _generators_kept(device):
+    with generators_kept(device):
         torch.manual_seed(seed)
         factory = ActivationFactory(
             lambda channels, dim: Mixture(
@@ -133,13 +133,6 @@ def _sureness(model: nn.Module) -> float:
     mixtures = [module for module in model.modules() if isinstance(module, Mixture)]
     logits = torch.cat([m.logits.detach() / m.temperature for m in mixtures])
     return float(logits.softmax(dim=1).max(dim=1).values.mean())
-
-
-@contextmanager
-def _generators_kept(device: str) -> Iterator[None]:
-    devices = [] if device == "cpu" else [torch.device(device)]
-    with torch.random.fork_rng(devices=devices):
-        yield
 
 
 __all__ = ["Ended", "Selection", "SelectionSettings", "pool_gain", "train_selection"]

@@ -10,6 +10,7 @@ import torch
 
 from ..primitives import Expr
 from .network import Ended, Network, activation_of, built_model, network_names
+from .surroundings import generators_kept, one_thread
 from .tasks import Split, Task, check_splits
 from .training import on_device
 
@@ -36,19 +37,13 @@ def step_seconds(
         for each function; NaN where it diverged even so.
     """
     splits = on_device(check_splits(task.load()), device)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    devices = [] if device == "cpu" else [torch.device(device)]
-    try:
-        with torch.random.fork_rng(devices=devices):
-            runners = [_Runner(task, splits.train, *function, device) for function in functions]
-            steps = [runner.steps_of_a_turn() for runner in runners]
-            turns = [
-                [runner.time(count) for runner, count in zip(runners, steps, strict=True)]
-                for _ in range(TURNS)
-            ]
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread(), generators_kept(device):
+        runners = [_Runner(task, splits.train, *function, device) for function in functions]
+        steps = [runner.steps_of_a_turn() for runner in runners]
+        turns = [
+            [runner.time(count) for runner, count in zip(runners, steps, strict=True)]
+            for _ in range(TURNS)
+        ]
     # `min` would pass over a turn without a time.
     return [
         math.nan if any(map(math.isnan, times)) else min(times)

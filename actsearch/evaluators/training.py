@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass, field
 from statistics import fmean
 
-import torch
 from torch import nn
 
 from ..errors import TaskError
@@ -22,6 +21,7 @@ from .network import (
 )
 from .protocols import quality_check, reason_of, stability_check
 from .result import Check, Job, Protocols, Result, Rung, Status
+from .surroundings import generators_kept
 from .tasks import Split, Splits, Task, check_splits
 
 
@@ -48,8 +48,7 @@ class Trainer:
         rejected; an exception of the task passes through. The result depends on the job alone: all
         randomness comes from its seed, and the global generators are left as they were.
         """
-        devices = [] if self.device == "cpu" else [torch.device(self.device)]
-        with torch.random.fork_rng(devices=devices):
+        with generators_kept(self.device):
             return self._train(job)
 
     def _train(self, job: Job) -> Result:

@@ -12,6 +12,7 @@ import torch
 
 from ..errors import DerivativeError
 from ..evaluators.cost import measure_cost
+from ..evaluators.surroundings import one_thread
 from ..primitives import Expr, KnownActivation, derivative, evaluate, infix, inputs, read_formula
 from ..primitives.analysis.bounds import Relaxation, bounds_of, relaxation_of
 from ..primitives.analysis.figure import Figure, at_initial
@@ -124,13 +125,12 @@ def card_of(named: Named, *, seconds: float = 10.0, with_cost: bool = True) -> C
     """
     expr = named.expr
     scalar = inputs(expr) == ("x",) and not layer_words(expr)
-    analysis = _analysed(expr, seconds) if scalar else None
-    unresolved = "" if analysis is None else _unresolved(analysis)
+    analysis, unresolved = _analysed(expr, seconds) if scalar else (None, "")
     return Card(
         named.label,
         expr,
         _row(named.label),
-        None if unresolved else analysis,
+        analysis,
         unresolved,
         gaussian_moments(expr) if inputs(expr) == ("u", "v") else None,
         _cost(expr) if with_cost and inputs(expr) else None,
@@ -138,27 +138,33 @@ def card_of(named: Named, *, seconds: float = 10.0, with_cost: bool = True) -> C
     )
 
 
-def _analysed(expr: Expr, seconds: float) -> Analysis:
+def _analysed(expr: Expr, seconds: float) -> tuple[Analysis | None, str]:
+    """What is found, or why nothing can be."""
+    shape = shape_of(expr, seconds)
+    bounds = tuple(_bounded(expr, low, high) for low, high in INTERVALS)
+    unresolved = _unresolved(shape, bounds)
+    if unresolved:
+        return None, unresolved
     return Analysis(
-        shape_of(expr, seconds),
+        shape,
         mean_field_of(expr),
         spectrum_of(expr),
         sparsity_of(expr),
         linearity_of(expr),
         quantisation_of(expr),
-        tuple(_bounded(expr, low, high) for low, high in INTERVALS),
+        bounds,
         relatives_of(expr),
-    )
+    ), ""
 
 
-def _unresolved(found: Analysis) -> str:
+def _unresolved(shape: Shape, bounds: tuple[Bounded, ...]) -> str:
     """Why the figures of a function cannot be trusted; empty if they can.
 
     All but the bounds come from samples, a hundredth apart. Where a bound is further out than the
     range that was found by more than bounds are ever loose, something lies between them.
     """
-    span = found.shape.range
-    for each in found.bounds:
+    span = shape.range
+    for each in bounds:
         where = f"on [{each.low:g}, {each.high:g}]"
         if math.isnan(each.least):
             return f"the function is not defined {where}"
@@ -186,14 +192,9 @@ def _row(label: str) -> KnownActivation | None:
 
 
 def _cost(expr: Expr) -> dict[str, Any]:
-    threads = torch.get_num_threads()
-    # Two threads of which one waits for a busy core take a turn of the scheduler, 8 ms.
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         own = measure_cost(expr).to_dict()
         return {**own, "of_relu": own["ns"] / _relu_nanoseconds()}
-    finally:
-        torch.set_num_threads(threads)
 
 
 @cache

@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from .options import (
+    ZOO,
     Address,
     AsJson,
     CpusPerWorker,
@@ -23,15 +24,13 @@ if TYPE_CHECKING:
     from ..runs.run import Run
     from .pools import PoolOptions
 
-_ZOO = ("standard", "all")
-
 
 class CompareCommand(TyperCommand):
     """`--zoo` without a value is `--zoo standard`, which Typer's options cannot say."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         for place in [i for i, argument in enumerate(args) if argument == "--zoo"][::-1]:
-            if args[place + 1 : place + 2] not in [[name] for name in _ZOO]:
+            if args[place + 1 : place + 2] not in [[name] for name in ZOO]:
                 args.insert(place + 1, "standard")
         return super().parse_args(ctx, args)
 

@@ -24,13 +24,13 @@ from ..primitives import (
 from .comparison_config import ComparisonConfig, Entrant, halving_rounds
 from .config import Config, TaskSettings, resolve
 from .functions import Named, named_function
+from .options import ZOO
 
 STANDARD = (
     *("relu", "leaky_relu", "prelu", "elu", "selu", "gelu", "silu", "mish"),
     *("softplus", "tanh", "sigmoid", "relu_squared", "hardswish", "snake", "crrelu", "golu"),
 )
 """The well-known scalar functions that `--zoo` stands for."""
-ZOO = ("standard", "all")
 SURVIVORS = 8
 """Members of the zoo that the halving leaves."""
 _TRIED_EXAMPLES = 8

@@ -13,6 +13,7 @@ from torch.nn import functional
 from ..errors import ConfigError
 from ..evaluators.cost import OWN, Cost, measure_cost, measure_function
 from ..evaluators.cost_model import ENTRIES, measure_operators
+from ..evaluators.surroundings import one_thread
 from ..primitives import infix, parse, read_formula
 from ..primitives.operators import did_you_mean
 from .config import Config
@@ -66,13 +67,8 @@ def cost_report(formulas: Sequence[str], dtype: str, elements: int, device: str)
 def add_costs(board: dict[str, Any], device: str) -> dict[str, Any]:
     """The leaderboard with a `cost` in each row, measured now: nanoseconds per element, forward
     and backward, and how many times relu's that is. One thread of a CPU, as a worker has."""
-    threads = torch.get_num_threads()
-    # Two threads of which one has to wait for a busy core take a turn of the scheduler, 8 ms.
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         return _with_costs_of_rows(board, device)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _with_costs_of_rows(board: dict[str, Any], device: str) -> dict[str, Any]:

@@ -20,5 +20,7 @@ Address = Annotated[
 JobTimeout = Annotated[float, typer.Option(help="Seconds after which a training has hung.")]
 InProcess = Annotated[bool, typer.Option(help="Train in this process, for debugging.")]
 
+ZOO = ("standard", "all")
+"""What `--zoo` of a comparison takes: the well-known functions, or all."""
 FORMULA_CONTEXT = {"ignore_unknown_options": True}
 """Of commands that take a formula, for one may begin with a minus sign."""
